@@ -1,0 +1,183 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { Inconclusive, messageOf } from '../errors.ts';
+
+/** Where the project keeps its clauses: one file for each area, and the generations of the engine. */
+const CATALOGUE = fileURLToPath(new URL('../../specs/catalogue/', import.meta.url));
+const GENERATIONS = 'generations.yaml';
+
+const text = z.string().trim().min(1, 'must not be empty');
+const line = text.regex(/^[^\n]+$/, 'must be one line');
+
+const Clause = z.strictObject({
+  id: z.string().regex(/^[A-Z]+-\d{3}$/, 'must look like VIP-015'),
+  /** The promise, in one line. */
+  title: line,
+  /** must: documented, or shown in the seed article; should: held by the engine's own tests or code; detail: how it is built. */
+  level: z.enum(['must', 'should', 'detail']),
+  /** Judged in every profile, because it carries a claim of the seed article. */
+  core: z.boolean(),
+  /** What a user may rely on. */
+  statement: text,
+  /** Where the promise and the expected values come from, versioned where the source is. */
+  sources: z.array(z.strictObject({ name: line, ref: line })).min(1, 'must name at least one source'),
+  /** How this suite judges it: samples, bounds, and the false-alarm probability where chance is involved. */
+  observe: text,
+  /** Faults of which each must turn the clause red. */
+  sabotage: z.array(line).min(1, 'must name at least one fault'),
+  /** What the expected value rests on first of all. */
+  basis: z.enum(['doc', 'seed', 'code', 'measured', 'inferred']),
+  /** Where engine versions differ; absent when they do not. The values themselves are in the generations. */
+  engines: text.optional(),
+  /** The claims of the seed article it carries. */
+  seed: z.array(z.string().regex(/^[SVM]\d+$/, 'must look like S1, V1 or M1')),
+});
+
+/** One documented behaviour, as the catalogue states it. */
+export type ClauseData = z.infer<typeof Clause> & {
+  /** The folder of its spec and the file of its entry: `vip` for VIP-015. */
+  area: string;
+};
+
+const version = z.string().regex(/^\d+\.\d+\.\d+$/, 'must look like 28.0.1');
+
+const Facts = z.strictObject({
+  /** Which namespace and chain of the mangle table hold the MARK rule of a virtual IP. */
+  vipMark: z.strictObject({ namespace: z.enum(['lb', 'container']), chain: z.enum(['INPUT', 'OUTPUT']) }),
+  /** File of a network's balancer namespace: the prefix, then so many characters of an id; null where there is none. */
+  lbNamespaceName: z
+    .strictObject({ prefix: z.string(), of: z.enum(['network', 'sandbox']), characters: z.int().positive() })
+    .nullable(),
+  /** Subnet of `ingress` in a new Swarm with the default address pool. */
+  defaultIngressSubnet: text,
+  /** What the engine writes to net.ipv4.vs.conn_reuse_mode of its balancers; null where it leaves the kernel's value. */
+  connReuseMode: z.int().nullable(),
+  /** Whether IPv6 nameservers of the node appear in a task's resolv.conf, after 127.0.0.11. */
+  resolvConfListsIpv6: z.boolean(),
+  /** How long the file of a removed namespace may still lie, unmounted, in /run/docker/netns. */
+  netnsFileLingerSeconds: z.number().nonnegative(),
+  /** Chain of the filter table that holds the jump to DOCKER-INGRESS. */
+  filterIngressJump: z.enum(['FORWARD', 'DOCKER-FORWARD']),
+  /** Chains whose jumps may stand before that jump. */
+  mayPrecedeIngressJump: z.array(text),
+  /** Firewall backends with which this engine can be a Swarm member. */
+  swarmFirewallBackends: z.array(z.enum(['iptables', 'nftables'])),
+});
+
+const GenerationEntry = z.strictObject({
+  id: line,
+  since: version.nullable(),
+  until: version.nullable(),
+  facts: Facts.partial(),
+  /** The clauses whose judgement consults these facts. */
+  clauses: z.array(z.string()).min(1),
+  sources: z.array(line).min(1),
+});
+
+/** Everything known of one engine version that a judgement may depend on. */
+export type Generation = z.infer<typeof Facts>;
+/** Facts that hold from `since` (included) up to `until` (excluded). */
+export type GenerationEntry = z.infer<typeof GenerationEntry>;
+
+/**
+ * Reads every clause of a catalogue, by id, areas in alphabetical order.
+ *
+ * Throws on the first thing that is wrong, naming file, clause and field.
+ */
+export function loadCatalogue(folder: string = CATALOGUE): Map<string, ClauseData> {
+  const clauses = new Map<string, ClauseData>();
+  const files = readdirSync(folder).filter((name) => name.endsWith('.yaml') && name !== GENERATIONS);
+  for (const name of files.toSorted()) {
+    const file = path.join(folder, name);
+    const area = path.basename(name, '.yaml');
+    for (const clause of readEntries(file, Clause)) {
+      if (clause.id.split('-')[0] !== area.toUpperCase()) {
+        throw problem(file, clause.id, 'id', `belongs to another area than this file, ${area}`);
+      }
+      if (clauses.has(clause.id)) throw problem(file, clause.id, 'id', 'is used twice');
+      if (clause.core !== clause.seed.length > 0) {
+        throw problem(file, clause.id, 'core', 'must be true if and only if seed names a claim');
+      }
+      clauses.set(clause.id, { ...clause, area });
+    }
+  }
+  if (clauses.size === 0) throw new Error(`${shown(folder)}: no clauses here`);
+  return clauses;
+}
+
+/** Reads the differences between engine versions. Refuses a fact that some version lacks or has twice. */
+export function loadGenerations(folder: string = CATALOGUE): GenerationEntry[] {
+  const file = path.join(folder, GENERATIONS);
+  const entries = readEntries(file, GenerationEntry);
+  // What holds changes at the boundaries only, so these versions stand for all.
+  const boundaries = entries.flatMap(({ since, until }) => [since ?? '0.0.0', until ?? '0.0.0']);
+  for (const at of new Set(boundaries)) {
+    for (const fact of Object.keys(Facts.shape)) {
+      const given = entries.filter((entry) => holds(entry, at) && fact in entry.facts).map(({ id }) => id);
+      if (given.length !== 1) {
+        const by = given.length === 0 ? 'no entry' : given.join(' and ');
+        throw new Error(
+          `${shown(file)}: fact ${fact} for version ${at} is given by ${by}, not by exactly one`,
+        );
+      }
+    }
+  }
+  return entries;
+}
+
+/**
+ * What holds for an engine, by the version it reports: `28.5.2`, but also `26.1.5+dfsg1` or `18.09.9-ce`.
+ *
+ * A suffix does not count, so a release candidate is taken for its release.
+ */
+export function generationOf(
+  engineVersion: string,
+  entries: GenerationEntry[] = loadGenerations(),
+): Generation {
+  if (!/^\d+\.\d+(\.\d+)?(?![\d.])/.test(engineVersion)) {
+    throw new Inconclusive('suite', `cannot tell the generation of engine version '${engineVersion}'`);
+  }
+  const facts = entries.filter((entry) => holds(entry, engineVersion)).map((entry) => entry.facts);
+  return Facts.parse(Object.assign({}, ...facts));
+}
+
+function holds({ since, until }: GenerationEntry, engineVersion: string): boolean {
+  const notBefore = since === null || compareVersions(engineVersion, since) >= 0;
+  return notBefore && (until === null || compareVersions(engineVersion, until) < 0);
+}
+
+/** Negative, zero or positive, by the leading numbers; a missing number counts as 0. */
+function compareVersions(one: string, other: string): number {
+  const [a, b] = [one, other].map((v) => (/^[\d.]+/.exec(v)?.[0] ?? '').split('.').map(Number));
+  const difference = [0, 1, 2].map((i) => (a?.[i] ?? 0) - (b?.[i] ?? 0));
+  return difference.find((d) => d !== 0) ?? 0;
+}
+
+/** The entries of one file, each checked against its schema. */
+function readEntries<T>(file: string, schema: z.ZodType<T>): T[] {
+  let content: unknown;
+  try {
+    content = parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new Error(`${shown(file)}: ${messageOf(error)}`, { cause: error });
+  }
+  if (!Array.isArray(content)) throw new Error(`${shown(file)}: must be a list of entries`);
+  return content.map((entry: unknown, index) => {
+    const result = schema.safeParse(entry);
+    if (result.success) return result.data;
+    const id = z.object({ id: z.string() }).safeParse(entry).data?.id ?? `entry ${index + 1}`;
+    const [issue] = result.error.issues;
+    throw problem(file, id, issue?.path.join('.') || 'entry', issue?.message ?? 'is not valid');
+  });
+}
+
+function problem(file: string, entry: string, field: string, message: string): Error {
+  return new Error(`${shown(file)}: ${entry}: ${field}: ${message}`);
+}
+
+function shown(file: string): string {
+  return path.relative(process.cwd(), file) || file;
+}

@@ -1,0 +1,171 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { execa } from 'execa';
+import { Apt, unpack, versions } from './apt.ts';
+import { type Artifact, type Cache, keyOf, type Progress, removeTree } from './cache.ts';
+import type { HostTools } from './hosttools.ts';
+import type { Suite } from './settings.ts';
+
+/** What an image is made of. Everything in it is part of its key. */
+interface Recipe {
+  name: 'vm-root' | 'node' | 'toolbox' | 'workload';
+  suite: Suite;
+  packages: readonly string[];
+  /** Files of ours -> place in the image; all executable. */
+  programs: Readonly<Record<string, string>>;
+  /** Paths (globs of the shell) that nothing in the image needs; each costs import time under emulation. */
+  dropped: readonly string[];
+}
+
+/** A root file system as one tar: what Docker's import takes, and what the guest's disk is made of. */
+export interface Image {
+  name: Recipe['name'];
+  artifact: Artifact;
+  /** rootfs.tar */
+  file: string;
+  /** SHA-256 over the recipe and its programs, short form. */
+  hash: string;
+  packages: Record<string, string>;
+}
+
+const OURS = path.join(import.meta.dirname, 'images');
+
+/** Documentation, translations and package bookkeeping: never read by a container. */
+const NEVER_READ = ['usr/share/{doc,man,info,locale,lintian,bash-completion,zsh,bug,perl5,i18n}', 'usr/lib/x86_64-linux-gnu/{gconv,perl}', 'usr/lib/systemd', 'var/cache'];
+/** containerd's own client and the shim of a runtime API that no engine here uses. */
+const UNUSED_CONTAINERD = ['usr/bin/ctr', 'usr/bin/containerd-stress', 'usr/bin/containerd-shim-runc-v1', 'usr/bin/containerd-shim'];
+
+/** The guest: an init of ours, one Docker Engine, and what loads modules. */
+const vmRoot: Recipe = {
+  name: 'vm-root',
+  suite: 'trixie',
+  packages: ['base-files', 'base-passwd', 'dash', 'coreutils', 'util-linux', 'mount', 'kmod', 'iproute2', 'iptables', 'procps', 'tar', 'docker.io'],
+  programs: { 'lab-init.sh': 'usr/sbin/lab-init' },
+  dropped: [...NEVER_READ, ...UNUSED_CONTAINERD],
+};
+
+/** One Swarm member: the engine under test and nothing that observes it. */
+function node(suite: Suite): Recipe {
+  return {
+    name: 'node',
+    suite,
+    packages: ['base-files', 'base-passwd', 'dash', 'coreutils', 'mount', 'kmod', 'iproute2', 'iptables', 'docker.io'],
+    programs: { 'node-init.sh': 'usr/sbin/node-init' },
+    dropped: [...NEVER_READ, ...UNUSED_CONTAINERD],
+  };
+}
+
+/** Every tool that observes a node, from one suite whatever the engine under test. */
+const toolbox: Recipe = {
+  name: 'toolbox',
+  suite: 'trixie',
+  packages: ['base-files', 'base-passwd', 'dash', 'coreutils', 'util-linux', 'grep', 'sed', 'findutils', 'procps', 'ipvsadm', 'iptables', 'nftables', 'iproute2', 'conntrack', 'curl', 'socat', 'tcpdump', 'jq', 'perl-base'],
+  programs: { 'toolbox-init.sh': 'usr/sbin/toolbox-init', 'probe.pl': 'usr/bin/probe', 'workload.pl': 'usr/bin/workload' },
+  dropped: NEVER_READ,
+};
+
+/** What services run: one Perl program and its interpreter. */
+const workload: Recipe = {
+  name: 'workload',
+  suite: 'trixie',
+  packages: ['base-files', 'base-passwd', 'perl-base'],
+  programs: { 'workload.pl': 'usr/bin/workload' },
+  dropped: [...NEVER_READ, 'usr/share/debianutils'],
+};
+
+/** How containers of an image start; Dockerfile instructions, as Docker's import takes them. */
+export const IMAGE_CONFIG = {
+  node: { Cmd: ['/usr/sbin/node-init'], Volumes: { '/var/lib/docker': {} } },
+  toolbox: { Cmd: ['/usr/sbin/toolbox-init'] },
+  workload: { Cmd: ['/usr/bin/workload', 'serve'], ExposedPorts: { '80/tcp': {} } },
+} as const;
+
+/** What the image is called in every engine of the lab. */
+export function imageName(name: keyof typeof IMAGE_CONFIG): string {
+  return `swarmproof/${name}:lab`;
+}
+
+/** The four images of a lab whose nodes run the engine of `engine`; each is a promise of its own, so that callers overlap them. */
+export function images(cache: Cache, engine: Suite, mirror: string, progress: Progress) {
+  const make = (recipe: Recipe) => makeImage(cache, recipe, mirror, progress);
+  return { vmRoot: make(vmRoot), node: make(node(engine)), toolbox: make(toolbox), workload: make(workload) };
+}
+
+async function makeImage(cache: Cache, recipe: Recipe, mirror: string, progress: Progress): Promise<Image> {
+  const sources = Object.keys(recipe.programs).sort();
+  const contents = await Promise.all(sources.map((file) => fs.readFile(path.join(OURS, file), 'utf8')));
+  const keyed = { ...recipe, contents: keyOf(contents) };
+  const artifact = await cache.once(
+    recipe.name,
+    keyed,
+    async (folder) => {
+      progress(`building image ${recipe.name} (Debian ${recipe.suite})`);
+      const apt = await Apt.open(cache, recipe.suite, mirror);
+      const packages = await apt.fetch(recipe.packages);
+      const root = path.join(folder, 'root');
+      await unpack(packages, root);
+      await finish(root, recipe);
+      await tarFromTree(root, path.join(folder, 'rootfs.tar'));
+      await removeTree(root);
+      await fs.writeFile(path.join(folder, 'packages.json'), JSON.stringify(versions(packages)));
+    },
+    progress,
+  );
+  return {
+    name: recipe.name,
+    artifact,
+    file: path.join(artifact.folder, 'rootfs.tar'),
+    hash: artifact.key,
+    packages: JSON.parse(await fs.readFile(path.join(artifact.folder, 'packages.json'), 'utf8')),
+  };
+}
+
+/** What maintainer scripts would have done, as far as the lab needs it. */
+async function finish(root: string, recipe: Recipe): Promise<void> {
+  const script = [
+    'set -e; cd "$1"; shift',
+    'if [ -d usr/share/base-passwd ]; then cp usr/share/base-passwd/passwd.master etc/passwd; cp usr/share/base-passwd/group.master etc/group; fi',
+    // dockerd's namespaces lie under /var/run; it must be /run, or the toolbox finds them elsewhere.
+    'mkdir -p run var tmp; rm -rf var/run; ln -s /run var/run; chmod 1777 tmp',
+    // The alternatives system points the plain names at the nft variants, as on a real Debian.
+    'for f in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do' +
+      ' v=$(echo $f | sed "s/tables/tables-nft/"); if [ -e usr/sbin/$v ] || [ -L usr/sbin/$v ]; then ln -sf $v usr/sbin/$f; fi; done',
+    '[ -e usr/bin/sh ] || [ -e bin/sh ] || { [ ! -e usr/bin/dash ] || ln -s dash usr/bin/sh; }',
+    'echo "127.0.0.1 localhost" > etc/hosts',
+  ].join('\n');
+  await execa('sh', ['-c', script, 'sh', root]);
+  await execa('bash', ['-c', `cd "$0" && rm -rf ${recipe.dropped.join(' ')}`, root]);
+  for (const [source, target] of Object.entries(recipe.programs)) {
+    const file = path.join(root, target);
+    await fs.mkdir(path.dirname(file), { recursive: true });
+    await fs.copyFile(path.join(OURS, source), file);
+    await fs.chmod(file, 0o755);
+  }
+}
+
+/** Packs a tree as root's, whoever unpacked it. */
+async function tarFromTree(tree: string, file: string): Promise<void> {
+  await execa('tar', ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', '-C', tree, '-cf', file, '.']);
+}
+
+/** Unpacks an image's root file system. Owners are not kept: `tarFromTree` makes everything root's again. */
+export async function treeFromTar(file: string, tree: string): Promise<void> {
+  await fs.mkdir(tree, { recursive: true });
+  await execa('tar', ['--no-same-owner', '-C', tree, '-xpf', file]);
+}
+
+/**
+ * Makes an ext4 disk from a tree, without root rights: mke2fs (1.47.1 and newer) reads owners from a tar.
+ *
+ * @param headroomMiB free space beyond the content; the file is sparse.
+ */
+export async function diskFromTree(tools: HostTools, tree: string, file: string, { headroomMiB }: { headroomMiB: number }): Promise<void> {
+  const tar = `${file}.tar`;
+  await tarFromTree(tree, tar);
+  const { size } = await fs.stat(tar);
+  const [mke2fs, ...args] = tools.command('mke2fs');
+  const sizeMiB = Math.ceil((size / 1024 ** 2) * 1.15) + headroomMiB;
+  // No journal: the disk is thrown away with the guest; lazy tables keep the file sparse and the first mount quiet.
+  await execa(mke2fs, [...args, '-q', '-F', '-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,nodiscard', '-m', '0', '-d', tar, file, `${sizeMiB}M`]);
+  await fs.rm(tar);
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# PID 1 of a Swarm member. The engine is its child, so that a killed engine can be started again in the same node.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+# With a private cgroup namespace this cgroup is the root of the node; processes must leave it before its
+# controllers can be handed to the containers below.
+mkdir -p /sys/fs/cgroup/engine
+for pid in $(cat /sys/fs/cgroup/cgroup.procs); do echo "$pid" > /sys/fs/cgroup/engine/cgroup.procs; done 2>/dev/null
+for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+  echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control
+done
+mkdir -p /run
+rm -f /run/docker.pid
+# containerd is started here, as systemd does it: dockerd would give its own one 15 s, too few under emulation.
+containerd --log-level warn &
+while [ ! -S /run/containerd/containerd.sock ]; do sleep 0.1; done
+exec /usr/bin/tini -s -- dockerd --containerd /run/containerd/containerd.sock --host unix:///run/docker.sock --host tcp://0.0.0.0:2376 \
+  --tlsverify --tlscacert /certs/ca.pem --tlscert /certs/server.pem --tlskey /certs/server-key.pem "$@"

@@ -1,0 +1,127 @@
+import os from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+import { UsageError } from '../errors.ts';
+
+/** Debian suites the images can be built from; each brings one kernel series and one engine. */
+export const SUITES = ['bookworm', 'trixie', 'forky', 'sid'] as const;
+export type Suite = (typeof SUITES)[number];
+
+const MiB = 1024 ** 2;
+const GiB = 1024 ** 3;
+
+/** `debian:<suite>`, the form in which `KERNEL` and `ENGINE` name what Debian ships. */
+const debianSource = z
+  .string()
+  .regex(/^debian:/)
+  .transform((text) => text.slice('debian:'.length))
+  .pipe(z.enum(SUITES));
+
+/** `512M`, `20G` -> bytes. */
+const size = z
+  .string()
+  .regex(/^\d+[MG]$/)
+  .transform((text) => Number.parseInt(text, 10) * (text.endsWith('G') ? GiB : MiB));
+
+interface Setting {
+  /** What it chooses, for the README's table and `doctor`. */
+  meaning: string;
+  /** Shown in the error that answers an unknown value. */
+  known: string;
+  default: string;
+  schema: z.ZodType;
+}
+
+const cacheHome = process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache');
+
+/** Every setting of the suite: one environment variable each. The README's table is checked against this one. */
+export const SETTINGS = {
+  LAB: {
+    meaning: 'which lab: a VM of our own, or an engine you name with `DOCKER_HOST`',
+    known: 'vm, docker',
+    default: 'vm',
+    schema: z.enum(['vm', 'docker']),
+  },
+  KERNEL: {
+    meaning: 'kernel of the vm lab',
+    known: SUITES.map((suite) => `debian:${suite}`).join(', '),
+    default: 'debian:trixie',
+    schema: debianSource,
+  },
+  ENGINE: {
+    meaning: 'Docker Engine of the Swarm nodes',
+    known: SUITES.map((suite) => `debian:${suite}`).join(', '),
+    default: 'debian:trixie',
+    schema: debianSource,
+  },
+  NODES: {
+    meaning: 'managers and workers of the Swarm',
+    known: '<managers>m<workers>w, for example 1m2w or 3m2w; at most 9 nodes',
+    default: '1m2w',
+    schema: z
+      .string()
+      .regex(/^[1-9]m[0-8]w$/)
+      .transform((text) => ({ managers: Number(text[0]), workers: Number(text[2]) }))
+      .refine(({ managers, workers }) => managers + workers <= 9),
+  },
+  LAB_CACHE: {
+    meaning: 'folder for packages, images and checkpoints',
+    known: 'an absolute path',
+    default: path.join(cacheHome, 'swarmproof'),
+    schema: z.string().startsWith('/'),
+  },
+  LAB_CACHE_SIZE: {
+    meaning: 'checkpoints kept; the least recently used go first',
+    known: 'a size such as 20G',
+    default: '20G',
+    schema: size,
+  },
+  LAB_MEMORY: {
+    meaning: 'memory of one guest',
+    known: 'a size such as 3072M, at most 5G',
+    default: '3072M',
+    schema: size.refine((bytes) => bytes <= 5 * GiB),
+  },
+  LAB_QEMU: {
+    meaning: 'QEMU to use: our own from Debian packages, or one of yours (10.0 or newer)',
+    known: "packaged, or the path of a qemu-system-x86_64",
+    default: 'packaged',
+    schema: z.union([z.literal('packaged'), z.string().startsWith('/')]),
+  },
+  LAB_ACCEL: {
+    meaning: 'hardware acceleration: tried by booting, or decided by you',
+    known: 'auto, kvm, tcg',
+    default: 'auto',
+    schema: z.enum(['auto', 'kvm', 'tcg']),
+  },
+  LAB_MIRROR: {
+    meaning: "Debian mirror; empty takes the one of the host's apt configuration",
+    known: 'a URL whose path holds dists/ and pool/',
+    default: '',
+    schema: z.union([z.literal(''), z.url()]),
+  },
+} as const satisfies Record<string, Setting>;
+
+type Name = keyof typeof SETTINGS;
+
+/** The validated settings of this run, by variable name. */
+export type Settings = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['schema']> };
+
+/**
+ * Reads the settings from environment variables.
+ *
+ * @throws UsageError naming the variable, its value and the known ones.
+ */
+export function readSettings(env: Readonly<Record<string, string | undefined>> = process.env): Settings {
+  const entries = Object.entries(SETTINGS).map(([name, setting]) => {
+    const value = env[name]?.trim() || setting.default;
+    const parsed = setting.schema.safeParse(value);
+    if (!parsed.success) throw new UsageError(`${name}=${value} is not known; it takes ${setting.known}.`);
+    return [name, parsed.data];
+  });
+  const misspelt = Object.keys(env).filter((name) => /^LAB_/.test(name) && !(name in SETTINGS));
+  if (misspelt.length > 0) {
+    throw new UsageError(`${misspelt.join(', ')} is no setting; there are ${Object.keys(SETTINGS).join(', ')}.`);
+  }
+  return Object.fromEntries(entries) as Settings;
+}

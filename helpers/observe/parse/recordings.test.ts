@@ -1,0 +1,35 @@
+/** Recordings of real engines and kernels must parse; see fixtures/recordings. */
+
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { test } from 'node:test';
+import { parseIpAddresses } from './ip-address.ts';
+import { parseIptablesSave } from './iptables.ts';
+import { parseIpvsConnections } from './ipvs-connections.ts';
+import { parseIpvsStats, parseIpvsTable } from './ipvsadm.ts';
+
+const FOLDER = resolve(import.meta.dirname, '../../../fixtures/recordings');
+
+/** `expectedAtLeast` is raised with every recording that is added, so that no check passes for want of files. */
+const RECORDINGS = [
+  { pattern: 'ipvsadm-*.txt', parse: parseIpvsTable, expectedAtLeast: 0 },
+  { pattern: 'ipvs-stats-*.txt', parse: parseIpvsStats, expectedAtLeast: 0 },
+  { pattern: 'iptables-save-*.txt', parse: parseIptablesSave, expectedAtLeast: 0 },
+  { pattern: 'ip_vs_conn-*.txt', parse: parseIpvsConnections, expectedAtLeast: 0 },
+  { pattern: 'ip-addr-*.json', parse: parseIpAddresses, expectedAtLeast: 0 },
+];
+
+for (const { pattern, parse, expectedAtLeast } of RECORDINGS) {
+  const files = globSync(`**/${pattern}`, { cwd: FOLDER });
+
+  test(`at least ${expectedAtLeast} recordings ${pattern}`, (t) => {
+    if (expectedAtLeast === 0 && files.length === 0) t.skip('no recording of this kind yet');
+    assert.ok(files.length >= expectedAtLeast, `found ${files.length} in ${FOLDER}`);
+  });
+
+  for (const file of files)
+    test(`recording ${file}`, () => {
+      parse(readFileSync(resolve(FOLDER, file), 'utf8'));
+    });
+}

@@ -1,0 +1,89 @@
+/**
+ * The pool's daemon: owns the labs of one run, lends them to workers, and ends with the run.
+ *
+ * Playwright throws a worker away after every red test, and a runner can be killed; labs must survive the first and not the
+ * second. So they belong to a process of their own, which reads a pipe that only the runner holds: when the pipe closes,
+ * everything ends. Guests end even when this process is killed (see machine.ts).
+ */
+import fs from 'node:fs/promises';
+import http from 'node:http';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { Inconclusive, messageOf, UsageError } from '../errors.ts';
+import { Cache } from '../lab/cache.ts';
+import { readSettings } from '../lab/settings.ts';
+import type { AnswerLine, PoolCalls, Provider } from './protocol.ts';
+import { openRunFolder, sweepRuns } from './runs.ts';
+
+const outlive = process.argv.includes('--outlive');
+
+async function main(): Promise<void> {
+  const settings = readSettings();
+  const cache = await new Cache(settings.LAB_CACHE).open();
+  const swept = await sweepRuns(cache.root);
+  const run = await openRunFolder(cache.root);
+  const provider: Provider =
+    settings.LAB === 'vm'
+      ? new (await import('./vm-provider.ts')).VmProvider(settings, run.folder)
+      : new (await import('./docker-provider.ts')).DockerProvider(settings);
+
+  let ending: Promise<void> | undefined;
+  const end = () => {
+    ending ??= (async () => {
+      server.close();
+      await provider.close();
+      await run[Symbol.asyncDispose]();
+      process.exit(0);
+    })();
+    return ending;
+  };
+
+  const handle = async (call: string, request: never, progress: (line: string) => void): Promise<unknown> => {
+    const calls: { [C in keyof PoolCalls]: (request: PoolCalls[C]['request']) => Promise<PoolCalls[C]['answer']> } = {
+      async prepare({ slots }) {
+        if (swept > 0) progress(`removed what ${swept} killed run${swept > 1 ? 's' : ''} had left`);
+        return provider.prepare(slots, progress);
+      },
+      lease: ({ slot, stack }) => provider.lease(slot, stack, progress),
+      keep: ({ slot, stack }) => provider.keep(slot, stack, progress),
+      async release({ slot }) {
+        await provider.release(slot);
+        return null;
+      },
+      status: () => provider.status(),
+      async stop() {
+        // Answered first: ending closes the socket the answer would take.
+        setImmediate(() => void end());
+        return null;
+      },
+    };
+    const known = calls[call as keyof PoolCalls];
+    if (!known) throw new Inconclusive('suite', `the pool does not know ${call}`);
+    return known(request);
+  };
+
+  const server = http.createServer(async (request, response) => {
+    const send = (line: AnswerLine) => response.write(`${JSON.stringify(line)}\n`);
+    try {
+      const body = JSON.parse(await text(request)) as never;
+      send({ result: await handle((request.url ?? '').slice(1), body, (progress) => send({ progress })) });
+    } catch (error) {
+      const reason = error instanceof Inconclusive ? error.reason : 'lab';
+      send({ error: { kind: error instanceof UsageError ? 'usage' : 'inconclusive', reason, message: messageOf(error) } });
+    }
+    response.end();
+  });
+  // Cold labs take minutes; nobody waits in vain, since callers see the socket close when this process ends.
+  server.requestTimeout = 0;
+  server.listen(run.socket);
+
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end());
+  if (outlive) await fs.writeFile(path.join(run.folder, 'kept.json'), JSON.stringify({ socket: run.socket, pid: process.pid, settings }));
+  else process.stdin.on('close', () => void end()).resume();
+  server.once('listening', () => process.stdout.write(`${JSON.stringify({ socket: run.socket })}\n`));
+}
+
+await main().catch((error) => {
+  process.stdout.write(`${JSON.stringify({ error: messageOf(error) })}\n`);
+  process.exitCode = 1;
+});

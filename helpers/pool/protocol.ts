@@ -1,0 +1,59 @@
+import type { SwarmFacts } from '../swarm/facts.ts';
+import type { Cell } from '../verdict/model.ts';
+
+/** A lab lent to one worker: a formed Swarm that nobody else uses. */
+export interface Lease {
+  /** Address under which every mapped port of the lab is reached. */
+  host: string;
+  /** Folder of the guest's console sockets; null where the lab is no guest of ours. */
+  consoles: string | null;
+  swarm: SwarmFacts;
+  /** How deep the checkpoint was: with the wanted stack already running, or the bare Swarm. */
+  level: 'swarm' | 'stack';
+}
+
+/** What set-up learns about the cell it made ready, and how long that took (ms). */
+export interface Prepared {
+  cell: Cell;
+  spent: { lab: number; swarm: number };
+  /** Labs that can be lent at the same time. */
+  slots: number;
+}
+
+/** How a pool is, for `lab status` and for clauses that ask whether their lab still lives. */
+export interface PoolStatus {
+  provider: 'vm' | 'docker';
+  /** Why no lab can be lent any more, with the console's tail; null while all is well. */
+  dead: string | null;
+  labs: { slot: number; host: string; pid: number | null }[];
+}
+
+/** What a pool can be asked: request and answer of each, by path. */
+export interface PoolCalls {
+  prepare: { request: { slots: number }; answer: Prepared };
+  lease: { request: { slot: number; stack: string | null }; answer: Lease };
+  /** Keeps the lab of this slot, with its stack settled, as the stack's checkpoint; the lab is lent anew from it. */
+  keep: { request: { slot: number; stack: string }; answer: Lease };
+  release: { request: { slot: number }; answer: null };
+  status: { request: Record<string, never>; answer: PoolStatus };
+  stop: { request: Record<string, never>; answer: null };
+}
+
+export type PoolCall = keyof PoolCalls;
+
+/** One line of an answer: any number of progress lines, then a result or an error. */
+export type AnswerLine =
+  | { progress: string }
+  | { result: unknown }
+  | { error: { kind: 'usage' | 'inconclusive'; reason: 'lab' | 'observer' | 'suite'; message: string } };
+
+/** What lends labs: the pool's daemon speaks for one of these. */
+export interface Provider {
+  prepare(slots: number, progress: (line: string) => void): Promise<Prepared>;
+  lease(slot: number, stack: string | null, progress: (line: string) => void): Promise<Lease>;
+  keep(slot: number, stack: string, progress: (line: string) => void): Promise<Lease>;
+  release(slot: number): Promise<void>;
+  status(): Promise<PoolStatus>;
+  /** Ends everything the provider started. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,287 @@
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { Inconclusive, messageOf } from '../errors.ts';
+import { engineClient } from '../lab/engine.ts';
+import { CONSOLES, consoleSocket, freeAddress } from '../lab/machine.ts';
+import type { Settings } from '../lab/settings.ts';
+import { type Checkpoint, type RunningVm, VmLab } from '../lab/vm.ts';
+import { Shell } from '../observe/shell.ts';
+import type { SwarmFacts, ToolboxFacts } from '../swarm/facts.ts';
+import { formSwarmInChild } from '../swarm/form-in-child.ts';
+import type { Certificates } from '../lab/certificates.ts';
+import type { Cell } from '../verdict/model.ts';
+import type { Lease, PoolStatus, Prepared, Provider } from './protocol.ts';
+
+/** Raised when forming a Swarm changes in a way that older checkpoints lack. */
+const SWARM_RECIPE = 1;
+
+/**
+ * A Swarm's node certificates live 90 days and are renewed from half-way on (docs: docker swarm update --cert-expiry); a
+ * checkpoint much younger than that meets none of it.
+ */
+const CHECKPOINT_MAX_AGE_DAYS = 14;
+
+/** Ours: a console answers in well under a second; a loaded host may take a few. */
+const CLOCK_LIMIT_MS = 30_000;
+
+interface Lent {
+  vm: RunningVm;
+  address: string;
+}
+
+/** Labs that are guests of our own: every lease is a fresh restore of a checkpoint. */
+export class VmProvider implements Provider {
+  readonly #settings: Settings;
+  readonly #folder: string;
+  readonly #lent = new Map<number, Lent>();
+  #lab: VmLab | undefined;
+  #swarm: Checkpoint<SwarmFacts> | undefined;
+  #making: Promise<Checkpoint<SwarmFacts>> | undefined;
+  #dead: string | null = null;
+  #closing = false;
+  readonly #spent = { lab: 0, swarm: 0 };
+
+  /** @param folder this run's own folder. */
+  constructor(settings: Settings, folder: string) {
+    this.#settings = settings;
+    this.#folder = folder;
+  }
+
+  async prepare(slots: number, progress: (line: string) => void): Promise<Prepared> {
+    const lab = await this.#timed('lab', async () => {
+      this.#lab ??= await VmLab.prepare(this.#settings, progress);
+      return this.#lab;
+    });
+    const swarm = await this.#formed(progress);
+    await this.#trim(lab, progress);
+    return { cell: this.#cell(lab, swarm.payload), spent: { ...this.#spent }, slots };
+  }
+
+  async lease(slot: number, stack: string | null, progress: (line: string) => void): Promise<Lease> {
+    this.#requireAlive();
+    await this.release(slot);
+    const lab = this.#requireLab();
+    const deeper = stack ? await lab.findCheckpoint<SwarmFacts>(this.#stackRecipe(lab, stack)) : undefined;
+    if (deeper) {
+      const restored = await this.#restored(slot, deeper, progress);
+      if (restored) return { ...restored, level: 'stack' };
+    }
+    for (;;) {
+      const restored = await this.#restored(slot, await this.#formed(progress), progress);
+      if (restored) return { ...restored, level: 'swarm' };
+      // It was discarded: the next turn forms a Swarm anew, and says so, or fails.
+      this.#swarm = undefined;
+    }
+  }
+
+  async keep(slot: number, stack: string, progress: (line: string) => void): Promise<Lease> {
+    this.#requireAlive();
+    const lab = this.#requireLab();
+    const lent = this.#lent.get(slot);
+    const swarm = this.#swarm;
+    if (!lent || !swarm) throw new Inconclusive('suite', `slot ${slot} has no lab to keep`);
+    this.#lent.delete(slot);
+    progress('keeping the settled stack as a checkpoint');
+    const kept = await lab.save(lent.vm, this.#stackRecipe(lab, stack), swarm.payload);
+    await this.#trim(lab, progress);
+    const restored = await this.#restored(slot, kept, progress);
+    if (!restored) throw new Inconclusive('lab', 'a checkpoint did not load right after it was made');
+    return { ...restored, level: 'stack' };
+  }
+
+  async release(slot: number): Promise<void> {
+    const lent = this.#lent.get(slot);
+    this.#lent.delete(slot);
+    await lent?.vm[Symbol.asyncDispose]();
+  }
+
+  async status(): Promise<PoolStatus> {
+    const labs = [...this.#lent].map(([slot, { vm, address }]) => ({ slot, host: address, pid: vm.machine.pid ?? null }));
+    return { provider: 'vm', dead: this.#dead, labs };
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all([...this.#lent.keys()].map((slot) => this.release(slot)));
+  }
+
+  /** The checkpoint of the formed Swarm, made if need be, once however many slots ask. */
+  async #formed(progress: (line: string) => void): Promise<Checkpoint<SwarmFacts>> {
+    const lab = this.#requireLab();
+    this.#swarm ??= await lab.findCheckpoint<SwarmFacts>(this.#swarmRecipe(lab));
+    if (this.#swarm && (await olderThan(this.#swarm.artifact.folder, CHECKPOINT_MAX_AGE_DAYS))) {
+      progress(`the Swarm's checkpoint is older than ${CHECKPOINT_MAX_AGE_DAYS} days: forming a new one`);
+      await lab.discard(this.#swarm);
+      this.#swarm = undefined;
+    }
+    if (this.#swarm) return this.#swarm;
+    this.#making ??= this.#form(lab, progress).finally(() => {
+      this.#making = undefined;
+    });
+    this.#swarm = await this.#making;
+    return this.#swarm;
+  }
+
+  async #form(lab: VmLab, progress: (line: string) => void): Promise<Checkpoint<SwarmFacts>> {
+    const folder = await this.#slotFolder('forming');
+    const address = await freeAddress(this.#addresses());
+    const booted = await this.#timed('lab', () => this.#booted(lab, folder, address, progress));
+    return this.#timed('swarm', async () => {
+      await using vm = await lab.restore(booted, folder, address);
+      await setClock(vm.folder);
+      const { managers, workers } = this.#settings.NODES;
+      const request = { engine: vm.engine, certificates: booted.payload, managers, workers, workloadTar: lab.images.workload.file };
+      const facts = await withConsole(vm, () => formSwarmInChild(request, folder, progress));
+      return lab.save(vm, this.#swarmRecipe(lab), await placeShells(vm, facts));
+    });
+  }
+
+  /** The checkpoint of a booted guest whose engine answers. */
+  async #booted(lab: VmLab, folder: string, address: string, progress: (line: string) => void): Promise<Checkpoint<Certificates>> {
+    const recipe = { checkpoint: 'booted', lab: lab.key };
+    const known = await lab.findCheckpoint<Certificates>(recipe);
+    if (known) return known;
+    progress(`booting a guest with kernel ${lab.kernel.release} (${lab.shape.accelerator})`);
+    const { certificates, ...vm } = await lab.boot(folder, address);
+    return lab.save(vm, recipe, certificates);
+  }
+
+  /** A running guest from a checkpoint, its clock set; undefined when the checkpoint was no good and is gone. */
+  async #restored(slot: number, checkpoint: Checkpoint<SwarmFacts>, progress: (line: string) => void): Promise<Omit<Lease, 'level'> | undefined> {
+    const lab = this.#requireLab();
+    const folder = await this.#slotFolder(`slot-${slot}`);
+    const address = await freeAddress(this.#addresses());
+    const swarm = checkpoint.payload;
+    let vm: RunningVm | undefined;
+    try {
+      vm = await lab.restore(checkpoint, folder, address);
+      await setClock(folder);
+    } catch (error) {
+      await vm?.[Symbol.asyncDispose]();
+      progress(`a checkpoint did not load and is discarded: ${messageOf(error).split('\n')[0]}`);
+      await lab.discard(checkpoint);
+      return undefined;
+    }
+    const lent = { vm, address };
+    this.#lent.set(slot, lent);
+    void vm.machine.exit.then(async (how) => {
+      if (this.#closing || this.#lent.get(slot) !== lent) return;
+      this.#dead = `the lab of slot ${slot} died: ${how}\nconsole:\n${await lent.vm.machine.consoleTail()}`;
+    });
+    return { host: address, consoles: folder, swarm };
+  }
+
+  async #trim(lab: VmLab, progress: (line: string) => void): Promise<void> {
+    const freed = await lab.trimCheckpoints(this.#settings.LAB_CACHE_SIZE);
+    if (freed > 0) progress(`removed ${freed} checkpoints not used for longest, to stay within LAB_CACHE_SIZE`);
+  }
+
+  async #slotFolder(name: string): Promise<string> {
+    const folder = path.join(this.#folder, name);
+    await fs.rm(folder, { recursive: true, force: true });
+    await fs.mkdir(folder, { recursive: true });
+    return folder;
+  }
+
+  #addresses(): Set<string> {
+    return new Set([...this.#lent.values()].map(({ address }) => address));
+  }
+
+  #swarmRecipe(lab: VmLab) {
+    return { checkpoint: 'swarm', recipe: SWARM_RECIPE, lab: lab.key, nodes: this.#settings.NODES };
+  }
+
+  #stackRecipe(lab: VmLab, stack: string) {
+    return { checkpoint: 'stack', swarm: this.#swarmRecipe(lab), stack };
+  }
+
+  #requireLab(): VmLab {
+    if (!this.#lab) throw new Inconclusive('suite', 'the pool lends labs only after it was prepared');
+    return this.#lab;
+  }
+
+  #requireAlive(): void {
+    if (this.#dead) throw new Inconclusive('lab', this.#dead);
+  }
+
+  async #timed<T>(what: 'lab' | 'swarm', run: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    try {
+      return await run();
+    } finally {
+      this.#spent[what] += performance.now() - started;
+    }
+  }
+
+  #cell(lab: VmLab, swarm: SwarmFacts): Cell {
+    const images = Object.values(lab.images).map(({ name, hash, packages }) => [name, { hash, packages }] as const);
+    return {
+      name: 'default',
+      kernel: lab.kernel.release,
+      engines: Object.fromEntries(swarm.nodes.map(({ name, engine }) => [name, engine])),
+      nodes: swarm.nodes.map(({ name, role, address }) => ({ name, role, address })),
+      qemu: lab.tools.qemuVersion,
+      accelerator: lab.shape.accelerator,
+      images: Object.fromEntries([...images, ['kernel', { hash: lab.kernel.artifact.key, packages: lab.kernel.packages }]]),
+    };
+  }
+}
+
+/** How many labs this machine carries side by side: two cores and a guest's memory each, one at least. */
+export function defaultSlots(memoryBytes: number): number {
+  return Math.max(1, Math.min(Math.floor(os.availableParallelism() / 2), Math.floor(os.freemem() / (memoryBytes * 1.5))));
+}
+
+/** The console of the guest's own root shell; toolboxes have those after it. */
+const GUEST_CONSOLE = 0;
+
+/** A restored guest's clock stands where it stood when it was saved; it is set from ours. */
+async function setClock(folder: string): Promise<void> {
+  const shell = await Shell.onConsole(consoleSocket(folder, GUEST_CONSOLE));
+  try {
+    const { status, text } = await shell.run(`date -u -s @${(Date.now() / 1000).toFixed(3)}`, CLOCK_LIMIT_MS);
+    if (status !== 0) throw new Inconclusive('lab', `the guest's clock could not be set: ${text}`);
+  } finally {
+    shell.close();
+  }
+}
+
+/**
+ * Moves the shells of the guest's consoles into the toolboxes, one each: a checkpoint made afterwards holds them, and a
+ * restored lab needs no new connections.
+ */
+async function placeShells(vm: RunningVm, swarm: SwarmFacts): Promise<SwarmFacts> {
+  const docker = engineClient(vm.engine);
+  const place = async (toolbox: ToolboxFacts, console: number, inside: string): Promise<ToolboxFacts> => {
+    if (console >= CONSOLES) return toolbox;
+    const { State } = await docker.getContainer(toolbox.container).inspect();
+    const shell = await Shell.onConsole(consoleSocket(vm.folder, console));
+    shell.replace(`exec nsenter --target ${State.Pid} --mount --uts --ipc --net --pid -- ${inside}`);
+    // Answered by the new shell: it is there before the guest is saved.
+    const { text } = await shell.run('ls -d /proc/1', CLOCK_LIMIT_MS);
+    shell.close();
+    if (text.trim() !== '/proc/1') throw new Inconclusive('lab', `console ${console} holds no shell of its toolbox: ${text}`);
+    return { ...toolbox, console };
+  };
+  const nodes = await Promise.all(
+    swarm.nodes.map(async (node, i) => ({
+      ...node,
+      toolbox: await place(node.toolbox, GUEST_CONSOLE + 2 + i, 'nsenter --net=/proc/1/ns/net sh'),
+    })),
+  );
+  return { ...swarm, nodes, outsider: { ...swarm.outsider, ...(await place(swarm.outsider, GUEST_CONSOLE + 1, 'sh')) } };
+}
+
+async function withConsole<T>(vm: RunningVm, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw new Inconclusive('lab', `${messageOf(error)}\nthe guest's console:\n${await vm.machine.consoleTail(15)}`, { cause: error });
+  }
+}
+
+async function olderThan(folder: string, days: number): Promise<boolean> {
+  const { birthtimeMs } = await fs.stat(path.join(folder, 'payload.json'));
+  return Date.now() - birthtimeMs > days * 24 * 3600 * 1000;
+}

@@ -1,0 +1,184 @@
+import type Docker from 'dockerode';
+import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
+import { messageOf } from '../errors.ts';
+import type { Certificates } from '../lab/certificates.ts';
+import { type EngineAddress, engineClient, engineFacts } from '../lab/engine.ts';
+import { imageName } from '../lab/images.ts';
+import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
+import { LAB_PORTS } from './facts.ts';
+import { importImage } from './images.ts';
+
+/** What a Swarm is formed from. */
+export interface FormRequest {
+  /** The lab's engine; `DOCKER_HOST` and its companions must name the same one, Testcontainers knows no other way. */
+  engine: EngineAddress;
+  certificates: Certificates;
+  managers: number;
+  workers: number;
+  /** Tar of the workload image, imported into every node through its API. */
+  workloadTar: string;
+}
+
+/** Marks everything the suite creates in an engine, so that it can be swept. */
+export const LABEL = 'swarmproof';
+
+/** The lab network: outside 10.0.0.0/8, from which Swarm takes its overlays, and 172.16.0.0/12, where bridges lie. */
+const LAB_NETWORK = { name: 'swarmproof', subnet: '192.168.83.0/24', gateway: '192.168.83.1' };
+const ADDRESS = {
+  manager: (i: number) => `192.168.83.${10 + i}`,
+  worker: (i: number) => `192.168.83.${20 + i}`,
+  outsider: '192.168.83.200',
+};
+
+/** Ours, not the product's: a node is up 17-30 s after its start under emulation, three at once. */
+const STARTUP_MS = 240_000;
+
+/** Characters of a container's log kept for the error when it does not start. */
+const LOG_TAIL = 3000;
+
+/**
+ * Starts nodes and toolboxes with Testcontainers and makes a Swarm of the nodes.
+ *
+ * @param progress told what is being done.
+ */
+export async function formSwarm(request: FormRequest, progress: (line: string) => void): Promise<SwarmFacts> {
+  const { engine, certificates } = request;
+  const docker = engineClient(engine);
+  await requireSameEngine(docker);
+  await docker.createNetwork({
+    Name: LAB_NETWORK.name,
+    Labels: { [LABEL]: 'lab' },
+    IPAM: { Config: [{ Subnet: LAB_NETWORK.subnet, Gateway: LAB_NETWORK.gateway }] },
+  });
+  const members = [
+    ...Array.from({ length: request.managers }, (_, i) => ({ name: `m${i + 1}`, role: 'manager' as const, address: ADDRESS.manager(i + 1) })),
+    ...Array.from({ length: request.workers }, (_, i) => ({ name: `w${i + 1}`, role: 'worker' as const, address: ADDRESS.worker(i + 1) })),
+  ];
+  progress(`starting ${members.length} nodes and ${members.length + 1} toolboxes`);
+  const outsider = startToolbox(new LabContainer(imageName('toolbox')).onLabNetwork('outsider', ADDRESS.outsider).withEnvironment({ SHELL_COMMAND: 'sh' }), certificates);
+  const nodes = await Promise.all(members.map((member) => startNode(member, request)));
+  progress('forming the Swarm');
+  await join(nodes, engine.host, certificates);
+  return {
+    nodes,
+    outsider: { ...(await outsider), address: ADDRESS.outsider },
+    tls: { ca: certificates.ca, cert: certificates.cert, key: certificates.key },
+  };
+}
+
+/** Testcontainers looks for an engine in several places; it must have found the lab's and no other. */
+async function requireSameEngine(docker: Docker): Promise<void> {
+  const runtime = await getContainerRuntimeClient();
+  const [lab, found] = await Promise.all([docker.info(), runtime.container.dockerode.info()]);
+  if (lab.ID !== found.ID) throw new Error(`Testcontainers would use another engine (${found.Name}) than the lab's (${lab.Name})`);
+}
+
+async function startNode(member: Pick<NodeFacts, 'name' | 'role' | 'address'>, request: FormRequest): Promise<NodeFacts> {
+  const { certificates } = request;
+  const container = await new LabContainer(imageName('node'))
+    .onLabNetwork(member.name, member.address)
+    .withPrivilegedMode()
+    .withBindMounts([{ source: '/lib/modules', target: '/lib/modules', mode: 'ro' }])
+    .withCopyContentToContainer(serverFiles(certificates))
+    .withExposedPorts(LAB_PORTS.engine)
+    .withWaitStrategy(Wait.forLogMessage(/API listen on \[::\]:2376/))
+    .withStartupTimeout(STARTUP_MS)
+    .start();
+  const enginePort = container.getMappedPort(LAB_PORTS.engine);
+  const docker = engineClient({ host: request.engine.host, port: enginePort, tls: certificates });
+  const [toolbox, { engine }] = await Promise.all([
+    startToolbox(new LabContainer(imageName('toolbox')).beside(container), certificates),
+    engineFacts(docker),
+    importImage(docker, request.workloadTar, 'workload'),
+  ]);
+  return { ...member, container: container.getId(), enginePort, engine, toolbox };
+}
+
+async function startToolbox(container: LabContainer, certificates: Certificates): Promise<ToolboxFacts> {
+  const started = await container
+    .withPrivilegedMode()
+    .withCopyContentToContainer(serverFiles(certificates))
+    .withExposedPorts(LAB_PORTS.shell)
+
+    .withWaitStrategy(Wait.forLogMessage(/listening on/))
+    .withStartupTimeout(STARTUP_MS)
+    .start();
+  return { container: started.getId(), shellPort: started.getMappedPort(LAB_PORTS.shell) };
+}
+
+function serverFiles({ ca, serverCert, serverKey }: Certificates) {
+  return [
+    { content: ca, target: '/certs/ca.pem', mode: 0o644 },
+    { content: serverCert, target: '/certs/server.pem', mode: 0o644 },
+    { content: serverKey, target: '/certs/server-key.pem', mode: 0o600 },
+  ];
+}
+
+/** One init, then every join (managers first: a manager that joins changes the quorum the next one needs). */
+async function join(nodes: readonly NodeFacts[], host: string, tls: Certificates): Promise<void> {
+  const client = (node: NodeFacts) => engineClient({ host, port: node.enginePort, tls });
+  const [first, ...others] = nodes;
+  if (!first) throw new Error('a Swarm needs a node');
+  await client(first).swarmInit({ ListenAddr: '0.0.0.0:2377', AdvertiseAddr: first.address });
+  const { JoinTokens: tokens } = (await client(first).swarmInspect()) as { JoinTokens: { Manager: string; Worker: string } };
+  const joinAs = (node: NodeFacts) =>
+    client(node).swarmJoin({
+      ListenAddr: '0.0.0.0:2377',
+      AdvertiseAddr: node.address,
+      RemoteAddrs: [`${first.address}:2377`],
+      JoinToken: node.role === 'manager' ? tokens.Manager : tokens.Worker,
+    });
+  for (const manager of others.filter(({ role }) => role === 'manager')) await joinAs(manager);
+  await Promise.all(others.filter(({ role }) => role === 'worker').map(joinAs));
+}
+
+/**
+ * Testcontainers' generic container with what its public interface lacks: a fixed address on the lab network, and
+ * another container's process namespace.
+ */
+class LabContainer extends GenericContainer {
+  #name = 'container';
+  #log = '';
+
+  constructor(image: string) {
+    super(image);
+    this.withLabels({ [LABEL]: 'lab' });
+    // A private cgroup namespace: a node's engine must not see the lab's cgroups, whatever the lab's default is.
+    Object.assign(this.hostConfig, { CgroupnsMode: 'private' });
+    this.withLogConsumer((stream) => {
+      stream.on('data', (chunk) => {
+        this.#log = `${this.#log}${chunk}`.slice(-LOG_TAIL);
+      });
+    });
+  }
+
+  /** Testcontainers removes a container that did not start; what it said goes into the error instead. */
+  override async start(): Promise<StartedTestContainer> {
+    return super.start().catch((error) => {
+      throw new Error(`${this.#name} did not start: ${messageOf(error)}; it said:\n${this.#log}`, { cause: error });
+    });
+  }
+
+  override withName(name: string): this {
+    this.#name = name;
+    return super.withName(name);
+  }
+
+  /** Attaches to the lab network under a name and a fixed address. */
+  onLabNetwork(name: string, address: string): this {
+    this.withName(name);
+    this.networkMode = LAB_NETWORK.name;
+    this.createOpts.Hostname = name;
+    this.createOpts.NetworkingConfig = {
+      EndpointsConfig: { [LAB_NETWORK.name]: { IPAMConfig: { IPv4Address: address }, Aliases: [name] } },
+    };
+    return this;
+  }
+
+  /** Shares a node's process namespace: its process 1 leads to the node's files and network namespaces. */
+  beside(node: StartedTestContainer): this {
+    this.withName(`${node.getName().replace(/^\//, '')}-toolbox`);
+    this.hostConfig.PidMode = `container:${node.getId()}`;
+    return this;
+  }
+}

@@ -1,0 +1,137 @@
+import { z } from 'zod';
+
+/** The value of `schema` in every `verdict.json` this version of the suite writes. */
+export const VERDICT_SCHEMA = 'swarmproof/verdict/1';
+
+/** What the suite says about one clause in one cell, worst first: a clause judged twice keeps the worse verdict. */
+export const VERDICTS = ['fail', 'inconclusive', 'expected-fail', 'skipped', 'pass'] as const;
+
+const milliseconds = z.number().nonnegative();
+
+/** Time by what it was spent on; with several workers the parts can add up to more than the wall clock. */
+export const spentSchema = z.strictObject({
+  lab: milliseconds.describe('Booting, restoring and stopping the lab, in ms.'),
+  swarm: milliseconds.describe('Forming the Swarm and deploying services, in ms.'),
+  settling: milliseconds.describe('Waiting for every node to agree, in ms.'),
+  observing: milliseconds.describe('Collecting state and sending traffic, in ms.'),
+  judging: milliseconds.describe('Comparing what was seen with what is documented, in ms.'),
+});
+
+const imageSchema = z.strictObject({
+  hash: z.string().describe('Hash of the image.'),
+  packages: z.record(z.string(), z.string()).describe('Version of each package in the image, by name.'),
+});
+
+const nodeSchema = z.strictObject({
+  name: z.string(),
+  role: z.enum(['manager', 'worker']),
+  address: z.string().describe('Address of the node on the lab network.'),
+});
+
+/** One kernel, its engines and its nodes: what a verdict holds for. A fact that is not known is null. */
+export const cellSchema = z.strictObject({
+  name: z.string().describe('Name of the cell, which is the name of its Playwright project.'),
+  kernel: z.string().nullable().describe('Kernel release the nodes ran on.'),
+  engines: z.record(z.string(), z.string()).nullable().describe('Docker Engine version, by node.'),
+  nodes: z.array(nodeSchema).nullable().describe('Members of the Swarm.'),
+  qemu: z.string().nullable().describe('QEMU version; null too when the lab is not a virtual machine.'),
+  accelerator: z.string().nullable().describe('What ran the virtual machine, for example kvm or tcg.'),
+  images: z.record(z.string(), imageSchema).nullable().describe('Images in use, by name.'),
+  error: z.string().optional().describe('Why the lab never came up; absent when it did.'),
+});
+
+const evidenceSchema = z.strictObject({
+  name: z.string().describe('What the evidence shows, as the clause named it.'),
+  contentType: z.string(),
+  path: z.string().describe('File, relative to the folder of verdict.json.'),
+});
+
+/** The verdict on one clause in one cell. */
+export const clauseVerdictSchema = z.strictObject({
+  id: z.string().describe('Clause id, for example VIP-015.'),
+  cell: z.string(),
+  area: z.string(),
+  level: z
+    .enum(['must', 'should', 'detail'])
+    .nullable()
+    .describe('Weight of the promise; null when the catalogue does not know the clause.'),
+  title: z.string(),
+  verdict: z.enum(VERDICTS),
+  reason: z
+    .string()
+    .nullable()
+    .describe('Why the verdict is what it is: a short code, or the text of a skip.'),
+  message: z.string().nullable().describe('What was seen, in words, where there is something to tell.'),
+  node: z.string().nullable().describe('Node on which it was seen.'),
+  durationMs: milliseconds,
+  evidence: z.array(evidenceSchema),
+  provenBy: z.array(z.string()).describe('Sabotages that were shown to turn this clause red.'),
+});
+
+/** Why a run ended; `running` stays in the file of a run that was killed. */
+export const exitReasonSchema = z.enum([
+  'running',
+  'completed',
+  'interrupted',
+  'timed-out',
+  'max-failures',
+  'setup-failed',
+]);
+
+const runSchema = z.strictObject({
+  id: z.string(),
+  startedAt: z.iso.datetime(),
+  finishedAt: z.iso
+    .datetime()
+    .nullable()
+    .describe('Null while the run goes on, and for ever if it was killed.'),
+  command: z.string(),
+  exitReason: exitReasonSchema,
+  message: z.string().optional().describe('What went wrong outside any clause.'),
+});
+
+/** The whole of `verdict.json`: everything one run found out, for programs to read. */
+export const verdictSchema = z
+  .strictObject({
+    schema: z.literal(VERDICT_SCHEMA),
+    run: runSchema,
+    cells: z.array(cellSchema),
+    clauses: z.array(clauseVerdictSchema).describe('Every clause selected in this run, once per cell.'),
+    totals: z.record(z.enum(VERDICTS), z.int().nonnegative()).describe('Number of clauses, by verdict.'),
+    time: spentSchema.extend({ total: milliseconds.describe('Wall clock of the run, in ms.') }),
+  })
+  .describe('Verdict of one swarmproof run on the service networking of a Docker Swarm.');
+
+/** One of the five verdicts. */
+export type Verdict = (typeof VERDICTS)[number];
+/** Milliseconds by what they were spent on. */
+export type Spent = z.infer<typeof spentSchema>;
+/** What is known about one cell. */
+export type Cell = z.infer<typeof cellSchema>;
+/** The verdict on one clause in one cell. */
+export type ClauseVerdict = z.infer<typeof clauseVerdictSchema>;
+/** One piece of evidence, saved beside the verdict. */
+export type Evidence = z.infer<typeof evidenceSchema>;
+/** Why a run ended. */
+export type ExitReason = z.infer<typeof exitReasonSchema>;
+/** The content of `verdict.json`. */
+export type VerdictFile = z.infer<typeof verdictSchema>;
+
+/** No time spent on anything: where sums start. */
+export const NO_TIME: Spent = { lab: 0, swarm: 0, settling: 0, observing: 0, judging: 0 };
+
+/** A cell of which only the name is known, and perhaps why that is so. */
+export function unknownCell(name: string, error?: string): Cell {
+  const facts = { kernel: null, engines: null, nodes: null, qemu: null, accelerator: null, images: null };
+  return { name, ...facts, ...(error === undefined ? {} : { error }) };
+}
+
+/** True when nothing failed and nothing stayed open, so that the run may end with status 0. */
+export function conforms({ totals }: Pick<VerdictFile, 'totals'>): boolean {
+  return totals.fail === 0 && totals.inconclusive === 0;
+}
+
+/** The JSON schema of `verdict.json`, as text, for readers that do not use this code. */
+export function verdictJsonSchema(): string {
+  return `${JSON.stringify(z.toJSONSchema(verdictSchema), null, 2)}\n`;
+}

@@ -1,0 +1,119 @@
+import type { ClauseData } from '../helpers/catalogue/catalogue.ts';
+import { type CellFacts, cellOf } from '../helpers/verdict/channel.ts';
+import {
+  type ClauseVerdict,
+  type Evidence,
+  type ExitReason,
+  NO_TIME,
+  type Spent,
+  unknownCell,
+  VERDICT_SCHEMA,
+  VERDICTS,
+  type VerdictFile,
+} from '../helpers/verdict/model.ts';
+import { decide, type NotRun, type Ran } from './decide.ts';
+import type { Selected } from './selection.ts';
+
+/** What a report reads of a clause. */
+export type ReportedClause = Pick<ClauseData, 'area' | 'level' | 'title' | 'statement' | 'sources'> & {
+  /** Sabotages that were shown to turn the clause red. */
+  provenBy?: string[];
+};
+
+/** The clauses by id. */
+export type Catalogue = ReadonlyMap<string, ReportedClause>;
+
+/** How one test ended and what it left. */
+export interface Outcome {
+  ran: Ran;
+  durationMs: number;
+  evidence: Evidence[];
+}
+
+/** All a run has come to know. */
+export interface Known {
+  run: VerdictFile['run'];
+  selected: readonly Selected[];
+  /** By the runner's id of the test. */
+  outcomes: ReadonlyMap<string, Outcome>;
+  /** What set-up wrote about the cells, by name. */
+  cells: ReadonlyMap<string, CellFacts>;
+  catalogue: Catalogue;
+  now: Date;
+}
+
+/** The verdict as far as it is known: a clause without a result is inconclusive, and says why it has none. */
+export function composeVerdict({ run, selected, outcomes, cells, catalogue, now }: Known): VerdictFile {
+  const verdicts = selected.map((one) => clauseVerdict(one, outcomes.get(one.test), catalogue, notRun(run)));
+  const clauses = [...Map.groupBy(verdicts, ({ cell, id }) => `${cell} ${id}`).values()].map(worst);
+  const cellNames = new Set([...cells.keys(), ...selected.map(({ cell }) => cell)]);
+  const spent = [...outcomes.values()].map(({ ran }) => ran.judged?.spent ?? {});
+  const spentOutside = [...cells.values()].map((facts) => facts.spent ?? {});
+  return {
+    schema: VERDICT_SCHEMA,
+    run,
+    cells: [...cellNames].map((name) => cellOf(cells.get(name) ?? unknownCell(name, whyUnknown(run)))),
+    clauses,
+    totals: totalsOf(clauses),
+    time: { ...sum([...spent, ...spentOutside]), total: now.getTime() - Date.parse(run.startedAt) },
+  };
+}
+
+/** The verdict on one selected clause from how its test ended. */
+export function clauseVerdict(
+  { cell, clause, title }: Selected,
+  outcome: Outcome | undefined,
+  catalogue: Catalogue,
+  without: NotRun,
+): ClauseVerdict {
+  const facts = catalogue.get(clause);
+  return {
+    id: clause,
+    cell,
+    area: facts?.area ?? clause.replace(/-\d+$/, '').toLowerCase(),
+    level: facts?.level ?? null,
+    title: facts?.title ?? title,
+    ...decide(outcome?.ran, without),
+    durationMs: outcome?.durationMs ?? 0,
+    evidence: outcome?.evidence ?? [],
+    provenBy: facts?.provenBy ?? [],
+  };
+}
+
+/** Why a clause that has no result has none. */
+export function notRun({ exitReason, message }: Pick<VerdictFile['run'], 'exitReason' | 'message'>): NotRun {
+  const why: Record<ExitReason, string> = {
+    running: 'the run had not finished this clause',
+    completed: message ?? 'the runner gave up before this clause',
+    interrupted: 'the run was interrupted before this clause',
+    'timed-out': 'the time for the whole run was over before this clause',
+    'max-failures': 'the run stopped at its limit of failures before this clause',
+    'setup-failed': message ?? 'set-up failed before any clause',
+  };
+  const reason = exitReason === 'running' || exitReason === 'completed' ? 'not-run' : exitReason;
+  return { reason, message: why[exitReason] };
+}
+
+function whyUnknown({ exitReason, message }: VerdictFile['run']): string {
+  return (exitReason === 'setup-failed' ? message : undefined) ?? 'set-up recorded nothing about this cell';
+}
+
+/** One verdict for a clause that ran several times: the worst, with the time and evidence of all. */
+function worst(repeats: ClauseVerdict[]): ClauseVerdict {
+  const [first] = repeats.toSorted((a, b) => VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict));
+  return {
+    ...(first as ClauseVerdict),
+    durationMs: repeats.reduce((sum, { durationMs }) => sum + durationMs, 0),
+    evidence: repeats.flatMap(({ evidence }) => evidence),
+  };
+}
+
+function totalsOf(clauses: ClauseVerdict[]): VerdictFile['totals'] {
+  const count = (wanted: string) => clauses.filter(({ verdict }) => verdict === wanted).length;
+  return Object.fromEntries(VERDICTS.map((verdict) => [verdict, count(verdict)])) as VerdictFile['totals'];
+}
+
+function sum(times: Partial<Spent>[]): Spent {
+  const total = (part: keyof Spent) => times.reduce((sofar, time) => sofar + (time[part] ?? 0), 0);
+  return Object.fromEntries(Object.keys(NO_TIME).map((part) => [part, total(part as keyof Spent)])) as Spent;
+}

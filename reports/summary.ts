@@ -1,0 +1,98 @@
+import { type Cell, type ClauseVerdict, VERDICTS, type VerdictFile } from '../helpers/verdict/model.ts';
+
+/** Most lines a summary takes, so that it fits a terminal. */
+export const SUMMARY_LINES = 25;
+
+/** Where a reader finds more; what was not made is left out. */
+export interface Places {
+  verdict: string;
+  page?: string;
+}
+
+/**
+ * The run in at most 25 lines of at most `width` characters: the outcome, what broke outside the clauses, each cell,
+ * every clause that did not pass with node and reason (worst first, as many as fit), and where to read on.
+ */
+export function summarise(verdict: VerdictFile, places: Places, width = 120): string[] {
+  const { run, cells, clauses } = verdict;
+  const head = [
+    headline(verdict),
+    ...atMost(4, (run.message ?? '').split('\n').filter(Boolean), 'lines of this message'),
+    ...atMost(
+      6,
+      cells.filter(({ error }) => error === undefined || error !== run.message).map(cellLine),
+      'cells',
+    ),
+  ];
+  const tail = [
+    ...(places.page === undefined ? [] : [`report   ${places.page}`]),
+    `verdict  ${places.verdict}`,
+  ];
+  const open = clauses.filter((clause) => clause.verdict !== 'pass').sort(byVerdict);
+  const lines = [...Map.groupBy(open, sameFate).values()].flatMap((clauses) => {
+    const why = whyLine(clauses[0] as ClauseVerdict, run.message, cells.length > 1);
+    return clauses.length < CROWD ? clauses.map(({ id }) => why(id)) : [why(crowd(clauses))];
+  });
+  const room = SUMMARY_LINES - head.length - tail.length;
+  return [...head, ...atMost(room, lines, 'that did not pass'), ...tail].map((line) => cut(line, width));
+}
+
+/** From this number on, clauses that share verdict, reason and words share a line: a dead lab is told once. */
+const CROWD = 5;
+
+function sameFate({ verdict, cell, node, reason, message }: ClauseVerdict): string {
+  return JSON.stringify([verdict, cell, node, reason, message]);
+}
+
+function crowd(clauses: ClauseVerdict[]): string {
+  return `${clauses.length} clauses, ${clauses[0]?.id} to ${clauses.at(-1)?.id}`;
+}
+
+function whyLine(
+  { verdict, cell, node, reason, message }: ClauseVerdict,
+  told: string | undefined,
+  manyCells: boolean,
+) {
+  const where = [...(manyCells ? [cell] : []), ...(node === null ? [] : [node])].join(' ');
+  const why = [reason, message === told ? null : message].filter((part) => part !== null).join(': ');
+  return (who: string) => `  ${verdict.padEnd(13)} ${who}${where && ` on ${where}`}: ${why}`;
+}
+
+function headline({ run, totals, clauses, time }: VerdictFile): string {
+  const counts = VERDICTS.filter((verdict) => totals[verdict] > 0).map(
+    (verdict) => `${totals[verdict]} ${verdict}`,
+  );
+  const outcome = clauses.length === 0 ? 'no clause was judged' : counts.reverse().join(', ');
+  const end = run.exitReason === 'completed' ? '' : ` [${run.exitReason}]`;
+  const open = clauses.length === 0 || totals.inconclusive > 0;
+  const word = totals.fail > 0 ? 'NOT CONFORMING' : open ? 'INCONCLUSIVE' : 'CONFORMING';
+  return `${word}: ${outcome} in ${duration(time.total)}${end}`;
+}
+
+function cellLine({ name, kernel, engines, accelerator, error }: Cell): string {
+  if (error !== undefined && kernel === null) return `cell ${name}: ${error}`;
+  const versions = [...new Set(Object.values(engines ?? {}))].join(' and ') || 'unknown';
+  const where = accelerator === null ? '' : `, ${accelerator}`;
+  return `cell ${name}: kernel ${kernel ?? 'unknown'}, engine ${versions}${where}${error === undefined ? '' : `; ${error}`}`;
+}
+
+function byVerdict(a: ClauseVerdict, b: ClauseVerdict): number {
+  return VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict);
+}
+
+/** Whole time in words a person reads at a glance. */
+export function duration(milliseconds: number): string {
+  const seconds = milliseconds / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+function atMost(count: number, lines: string[], what: string): string[] {
+  if (lines.length <= count) return lines;
+  return [...lines.slice(0, count - 1), `… and ${lines.length - count + 1} more ${what}`];
+}
+
+function cut(line: string, width: number): string {
+  const single = line.replaceAll(/\s*\n\s*/g, ' ');
+  return single.length <= width ? single : `${single.slice(0, width - 1)}…`;
+}
