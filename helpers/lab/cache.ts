@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 import { messageOf, UsageError } from '../errors.ts';
+import { keyOf } from '../key.ts';
 
 /** One finished thing in the cache: a folder made once, read-only afterwards. */
 export interface Artifact {
@@ -21,11 +21,6 @@ export interface Listed extends Artifact {
 
 /** Says what is being done; one line each. */
 export type Progress = (line: string) => void;
-
-/** A stable, short key of anything that shapes an artifact. */
-export function keyOf(recipe: unknown): string {
-  return createHash('sha256').update(JSON.stringify(recipe)).digest('hex').slice(0, 16);
-}
 
 /**
  * Holds a lock that the kernel gives back when this process ends, however it ends.

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Artifact, type Cache, type Progress, removeTree } from './cache.ts';
 import type { HostTools } from './hosttools.ts';
-import { diskFromTree, IMAGE_CONFIG, type Image, imageName, treeFromTar } from './images.ts';
+import { IMAGE_CONFIG, imageName } from '../engine/images.ts';
+import { diskFromTree, type Image, treeFromTar } from './images.ts';
 
 /** Free space on the guest's disk for containers and volumes; the file is sparse. */
 const HEADROOM_MIB = 12 * 1024;

@@ -2,7 +2,8 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 import { Apt, unpack, versions } from './apt.ts';
-import { type Artifact, type Cache, keyOf, type Progress, removeTree } from './cache.ts';
+import { type Artifact, type Cache, type Progress, removeTree } from './cache.ts';
+import { keyOf } from '../key.ts';
 import type { HostTools } from './hosttools.ts';
 import type { Suite } from './settings.ts';
 
@@ -72,18 +73,6 @@ const workload: Recipe = {
   programs: { 'workload.pl': 'usr/bin/workload' },
   dropped: [...NEVER_READ, 'usr/share/debianutils'],
 };
-
-/** How containers of an image start; Dockerfile instructions, as Docker's import takes them. */
-export const IMAGE_CONFIG = {
-  node: { Cmd: ['/usr/sbin/node-init'], Volumes: { '/var/lib/docker': {} } },
-  toolbox: { Cmd: ['/usr/sbin/toolbox-init'] },
-  workload: { Cmd: ['/usr/bin/workload', 'serve'], ExposedPorts: { '80/tcp': {} } },
-} as const;
-
-/** What the image is called in every engine of the lab. */
-export function imageName(name: keyof typeof IMAGE_CONFIG): string {
-  return `swarmproof/${name}:lab`;
-}
 
 /** The four images of a lab whose nodes run the engine of `engine`; each is a promise of its own, so that callers overlap them. */
 export function images(cache: Cache, engine: Suite, mirror: string, progress: Progress) {

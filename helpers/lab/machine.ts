@@ -7,7 +7,7 @@ import { execa } from 'execa';
 import { Inconclusive, messageOf } from '../errors.ts';
 import type { HostTools } from './hosttools.ts';
 import type { Kernel } from './kernel.ts';
-import { until } from './poll.ts';
+import { until } from '../waiting.ts';
 import { Qmp } from './qmp.ts';
 
 export type Accelerator = 'kvm' | 'tcg';

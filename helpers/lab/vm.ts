@@ -4,15 +4,16 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { messageOf } from '../errors.ts';
 import { chooseAccelerator } from './accelerator.ts';
-import { type Artifact, Cache, keyOf, type Progress } from './cache.ts';
-import { type Certificates, makeCertificates } from './certificates.ts';
-import { type EngineAddress, engineClient } from './engine.ts';
+import { type Artifact, Cache, type Progress } from './cache.ts';
+import { keyOf } from '../key.ts';
+import { type Certificates, makeCertificates } from '../engine/certificates.ts';
+import { type EngineAddress, engineClient } from '../engine/client.ts';
 import { guestDisk } from './guestdisk.ts';
 import { type HostTools, hostTools } from './hosttools.ts';
 import { type Image, images } from './images.ts';
 import { debianKernel, type Kernel } from './kernel.ts';
 import { CONSOLES, type Disk, LAB_ADDRESSES, Machine, type MachineShape, overlayDisk, PORTS } from './machine.ts';
-import { until } from './poll.ts';
+import { until } from '../waiting.ts';
 import type { Settings } from './settings.ts';
 
 /** Time limits of our own side: how long a healthy lab may take, many times what was measured (15 s and 0.2 s). */

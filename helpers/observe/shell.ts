@@ -3,7 +3,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { Inconclusive, messageOf } from '../errors.ts';
-import type { ClientCertificates } from '../lab/certificates.ts';
+import type { ClientCertificates } from '../engine/certificates.ts';
 
 /** What a script printed (standard output and error, in order) and how it ended. */
 export interface Output {
@@ -71,6 +71,20 @@ export class Shell {
   }
 
   async run(script: string, limitMs: number): Promise<Output> {
+    return this.#write((mark) => `( ${script}\n) 2>&1 </dev/null; printf '\\n%s %s\\n' ${mark} $?\n`, limitMs);
+  }
+
+  /**
+   * Puts a shell elsewhere in this one's place, and waits until it is there.
+   *
+   * @param entry a command that runs the words after it in that place, such as `nsenter ...`.
+   */
+  async replace(entry: string, limitMs: number): Promise<void> {
+    // Nothing may follow the line before the new shell reads: the old one would have taken it with it.
+    await this.#write((mark) => `exec ${entry} sh -c "printf '\\n%s 0\\n' ${mark}; exec sh 2>/dev/null"\n`, limitMs);
+  }
+
+  async #write(line: (mark: string) => string, limitMs: number): Promise<Output> {
     // The end mark carries a serial number: output of an earlier script can never be taken for this one's.
     const mark = `--swarmproof-end-${++this.#serial}--`;
     this.#text = '';
@@ -81,7 +95,7 @@ export class Shell {
       this.#wake();
     }, limitMs);
     try {
-      this.#socket.write(`( ${script}\n) 2>&1 </dev/null; printf '\\n%s %s\\n' ${mark} $?\n`);
+      this.#socket.write(line(mark));
       for (;;) {
         const end = this.#text.indexOf(`\n${mark} `);
         const tail = end < 0 ? '' : this.#text.slice(end + mark.length + 2);
@@ -95,11 +109,6 @@ export class Shell {
       clearTimeout(timer);
       this.#socket.unref();
     }
-  }
-
-  /** Sends a command that puts another program in this shell's place; it says nothing back. */
-  replace(command: string): void {
-    this.#socket.write(`${command}\n`);
   }
 
   close(): void {

@@ -1,4 +1,4 @@
-import type { ClientCertificates } from '../lab/certificates.ts';
+import type { ClientCertificates } from '../engine/certificates.ts';
 
 /** Ports inside the lab that its clients use. */
 export const LAB_PORTS = {

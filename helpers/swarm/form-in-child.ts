@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { execa, ExecaError } from 'execa';
 import { Inconclusive } from '../errors.ts';
-import { writeClientFolder } from '../lab/certificates.ts';
+import { writeClientFolder } from '../engine/certificates.ts';
 import type { SwarmFacts } from './facts.ts';
 import type { FormRequest } from './form.ts';
 

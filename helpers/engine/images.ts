@@ -1,5 +1,16 @@
 import type Docker from 'dockerode';
-import { IMAGE_CONFIG, imageName } from '../lab/images.ts';
+
+/** How containers of an image start; Dockerfile instructions, as Docker's import takes them. */
+export const IMAGE_CONFIG = {
+  node: { Cmd: ['/usr/sbin/node-init'], Volumes: { '/var/lib/docker': {} } },
+  toolbox: { Cmd: ['/usr/sbin/toolbox-init'] },
+  workload: { Cmd: ['/usr/bin/workload', 'serve'], ExposedPorts: { '80/tcp': {} } },
+} as const;
+
+/** What the image is called in every engine of the lab. */
+export function imageName(name: keyof typeof IMAGE_CONFIG): string {
+  return `swarmproof/${name}:lab`;
+}
 
 /** Imports a root file system into an engine through its API, under the lab's name for it. */
 export async function importImage(docker: Docker, tar: string, name: keyof typeof IMAGE_CONFIG): Promise<void> {

@@ -1,0 +1,92 @@
+import { messageOf, Inconclusive } from '../errors.ts';
+import { type Link, parseIpAddresses } from './parse/ip-address.ts';
+import { parseIptablesSave, type Ruleset } from './parse/iptables.ts';
+import { parseIpvsStats, parseIpvsTable, type VirtualService, type VirtualServiceStats } from './parse/ipvsadm.ts';
+import type { Toolbox } from './shell.ts';
+
+/** What can be read in a network namespace. */
+export const ASPECTS = ['ipvs', 'stats', 'rules', 'links'] as const;
+export type Aspect = (typeof ASPECTS)[number];
+
+/** Kernel state of one network namespace of a node; only what was asked for is there. */
+export interface NamespaceState {
+  /** File name under /run/docker/netns, or `host` for the node's own. */
+  name: string;
+  /** Inode of the namespace: two files with the same one are the same namespace. */
+  inode: number;
+  ipvs?: VirtualService[];
+  stats?: VirtualServiceStats[];
+  rules?: Ruleset;
+  links?: Link[];
+}
+
+/** The node's own namespace, in which its engine runs. */
+export const HOST = 'host';
+
+/** Where Docker mounts the namespaces of its sandboxes (moby daemon/libnetwork/osl/namespace_linux.go, basePath). */
+const NETNS = '/run/docker/netns';
+
+const COMMANDS: Record<Aspect, string> = {
+  ipvs: 'ipvsadm -Ln --exact',
+  stats: 'ipvsadm -Ln --stats --exact',
+  rules: 'iptables-save -c',
+  links: 'ip -j -d addr',
+};
+
+/**
+ * Reads namespaces of a node in one go.
+ *
+ * @param which name patterns of the namespaces (shell globs such as `lb_*`), or all when left out.
+ * @throws Inconclusive (observer) when a tool fails or prints what no parser knows.
+ */
+export async function observeNode(toolbox: Toolbox, aspects: readonly Aspect[] = ASPECTS, which?: readonly string[]): Promise<NamespaceState[]> {
+  const patterns = which ?? [HOST, '*'];
+  const inside = aspects.map((aspect) => `printf '%s\\n' '@@ ${aspect}'; ${COMMANDS[aspect]} || exit 1`).join('; ');
+  const script = [
+    `cd /proc/1/root${NETNS} || exit 1`,
+    // A namespace that is being removed is still a plain file for a while: it is no namespace (stat -f says nsfs).
+    `for name in ${patterns.join(' ')}; do`,
+    `  if [ "$name" = ${HOST} ]; then file=/proc/1/ns/net; else file=$name; [ -e "$file" ] && [ "$(stat -f -c %T "$file")" = nsfs ] || continue; fi`,
+    `  printf '%s\\n' "@@ namespace $name $(stat -Lc %i "$file")"`,
+    `  nsenter --net="$file" sh -c ${JSON.stringify(inside).replaceAll('$', '\\$')} || { echo "@@ failed in $name"; exit 1; }`,
+    'done',
+  ].join('\n');
+  const text = await toolbox.must(script);
+  try {
+    return parseSections(text);
+  } catch (error) {
+    throw new Inconclusive('observer', `what the tools beside ${toolbox.name} printed is not understood: ${messageOf(error)}`, {
+      node: toolbox.name,
+      cause: error,
+    });
+  }
+}
+
+function parseSections(text: string): NamespaceState[] {
+  const states: NamespaceState[] = [];
+  for (const section of text.split(/^@@ /m).slice(1)) {
+    const newline = section.indexOf('\n');
+    const [what = '', name = '', inode = ''] = section.slice(0, newline).split(' ');
+    const body = section.slice(newline + 1);
+    const current = states.at(-1);
+    if (what === 'namespace') states.push({ name, inode: Number(inode) });
+    else if (!current) throw new Error(`${what} before any namespace`);
+    else if (what === 'ipvs') current.ipvs = parseIpvsTable(body);
+    else if (what === 'stats') current.stats = parseIpvsStats(body);
+    else if (what === 'rules') current.rules = parseIptablesSave(body);
+    else if (what === 'links') current.links = parseIpAddresses(body);
+    else throw new Error(`a section named ${what}`);
+  }
+  return states;
+}
+
+/** The names under which namespaces are mounted on a node, from its mount table. */
+export async function mountedNamespaces(toolbox: Toolbox): Promise<string[]> {
+  const text = await toolbox.must('cat /proc/1/mountinfo');
+  // Field 5 of a mountinfo line is the mount point (proc(5)).
+  return text
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((point) => point.includes('/docker/netns/'))
+    .map((point) => point.slice(point.lastIndexOf('/') + 1));
+}

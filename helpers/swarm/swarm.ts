@@ -1,0 +1,252 @@
+import type Docker from 'dockerode';
+import { generationOf, type Generation } from '../catalogue/catalogue.ts';
+import { engineClient } from '../engine/client.ts';
+import { Inconclusive } from '../errors.ts';
+import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
+import { type DnsAnswer, failed, parseSamples, type ProbeRequest, probeCommand, type SampleOf } from '../observe/probe.ts';
+import { type Output, Toolbox } from '../observe/shell.ts';
+import type { Stopwatch } from '../verdict/stopwatch.ts';
+import { converge, type Convergence } from '../waiting.ts';
+import { disagreements, INGRESS_SANDBOX, type NodeWitness } from './agreement.ts';
+import { type NodeFacts, type SwarmFacts, type ToolboxFacts } from './facts.ts';
+import { createServiceBody, type ServiceSpec, type Stack, STACK_LABEL } from './services.ts';
+import { type ServiceView, type SwarmView, type TaskView, viewSwarm } from './view.ts';
+
+/** The probe, where every toolbox has it. */
+const PROBE = '/usr/bin/probe';
+
+/** The embedded DNS server, at the same address in every task (moby daemon/libnetwork/sandbox_dns_unix.go, resolverIPSandbox). */
+export const EMBEDDED_DNS = '127.0.0.11';
+
+/**
+ * How long the product may take until all nodes tell the same after a change. Calibrated: 10-17 s for a service of three
+ * replicas under emulation; the rest is for a loaded host.
+ */
+const SETTLE: Convergence = { withinMs: 180_000, holdMs: 1000, everyMs: 500 };
+
+/** A place from which traffic is sent: a task's network namespace, a node's, or a host outside the Swarm. */
+export class Vantage {
+  readonly name: string;
+  readonly #run: (script: string, limitMs: number) => Promise<Output>;
+
+  constructor(name: string, run: (script: string, limitMs: number) => Promise<Output>) {
+    this.name = name;
+    this.#run = run;
+  }
+
+  /**
+   * Sends traffic from here and returns what became of each operation; failures are samples too.
+   *
+   * @throws Inconclusive (observer) when the probe itself broke.
+   */
+  async probe<R extends ProbeRequest>(request: R): Promise<SampleOf<R>[]> {
+    // Ours: every operation may time out one after another, and starting the probe takes its time under emulation.
+    const operations = (request.count ?? 1) * ('to' in request ? [request.to].flat().length : request.kind === 'dns' ? request.questions.length : 1);
+    const held = request.kind === 'hold' ? request.ms : 0;
+    const { text, status } = await this.#run(probeCommand(PROBE, request), 30_000 + held + operations * ((request.timeoutMs ?? 5000) + (request.intervalMs ?? 0)));
+    if (status !== 0) throw new Inconclusive('observer', `the probe at ${this.name} ended with ${status}: ${text.trim()}`);
+    return parseSamples(request, text);
+  }
+
+  /**
+   * Asks the embedded DNS for A records, each name `count` times.
+   *
+   * @returns the answers in the order asked, with records in the order received.
+   * @throws Inconclusive when a query is not answered at all; an answer that says no is an answer.
+   */
+  async resolve(names: readonly string[], { count = 1, window = 1, type = 'A' as const }: { count?: number; window?: number; type?: 'A' | 'AAAA' | 'PTR' } = {}): Promise<DnsAnswer[]> {
+    const questions = names.map((name) => ({ name, type }));
+    const samples = await this.probe({ kind: 'dns', server: EMBEDDED_DNS, questions, count, window });
+    return samples.map((sample) => {
+      if (failed(sample)) throw new Inconclusive('observer', `${names[sample.q]} asked from ${this.name} got no answer: ${sample.error}`);
+      return sample;
+    });
+  }
+
+  /** Addresses in the answer to each name, in the order received. */
+  async addresses(names: readonly string[]): Promise<Map<string, string[]>> {
+    const answers = await this.resolve(names);
+    return new Map(names.map((name, i) => [name, answers.find(({ q }) => q === i)?.answers.filter(({ type }) => type === 'A').map(({ data }) => data) ?? []]));
+  }
+
+  /** Runs a command here. @throws Inconclusive (observer) when it fails. */
+  async must(script: string): Promise<string> {
+    const { text, status } = await this.#run(script, 60_000);
+    if (status !== 0) throw new Inconclusive('observer', `a command at ${this.name} ended with ${status}: \`${script}\`: ${text.trim()}`);
+    return text;
+  }
+}
+
+/** A Swarm member, seen through its own engine's API and the tools beside it. */
+export class Node {
+  readonly name: string;
+  readonly role: 'manager' | 'worker';
+  /** Its address on the lab network. */
+  readonly address: string;
+  readonly generation: Generation;
+  readonly api: Docker;
+  readonly toolbox: Toolbox;
+  /** From the node's own network namespace. */
+  readonly vantage: Vantage;
+  readonly #time: Stopwatch;
+
+  constructor(facts: NodeFacts, api: Docker, toolbox: Toolbox, time: Stopwatch) {
+    this.name = facts.name;
+    this.role = facts.role;
+    this.address = facts.address;
+    this.generation = generationOf(facts.engine);
+    this.api = api;
+    this.toolbox = toolbox;
+    this.#time = time;
+    this.vantage = new Vantage(facts.name, (script, limitMs) => time.spend('observing', () => toolbox.run(script, { limitMs })));
+  }
+
+  /** Kernel state of its namespaces, see observeNode. */
+  async observe(aspects?: readonly Aspect[], which?: readonly string[]): Promise<NamespaceState[]> {
+    return this.#time.spend('observing', () => observeNode(this.toolbox, aspects, which));
+  }
+
+  /** Kernel state of one namespace. @throws Inconclusive (observer) when the node has none of that name. */
+  async namespace(name: string, aspects?: readonly Aspect[]): Promise<NamespaceState> {
+    const [state] = await this.observe(aspects, [name]);
+    if (!state) throw new Inconclusive('observer', `${this.name} has no namespace ${name}`, { node: this.name });
+    return state;
+  }
+}
+
+/** A running Swarm, in the words of its users: nodes, services, tasks, and places to ask from. */
+export class Swarm {
+  readonly nodes: readonly Node[];
+  /** A host on the lab network that is no member. */
+  readonly outsider: Vantage & { readonly address: string };
+  readonly #time: Stopwatch;
+  readonly #toolboxes: Toolbox[] = [];
+
+  /**
+   * @param where where the lab is reached, and the folder of its consoles if it has any.
+   * @param time gets the time spent by what it was spent on.
+   */
+  constructor(where: { host: string; consoles: string | null; swarm: SwarmFacts }, time: Stopwatch) {
+    const { host, consoles, swarm } = where;
+    this.#time = time;
+    const toolbox = (name: string, facts: ToolboxFacts) => {
+      const console = consoles && facts.console !== undefined ? `${consoles}/hvc${facts.console}` : undefined;
+      const made = new Toolbox(name, { host, port: facts.shellPort, tls: swarm.tls, console });
+      this.#toolboxes.push(made);
+      return made;
+    };
+    this.nodes = swarm.nodes.map(
+      (facts) => new Node(facts, engineClient({ host, port: facts.enginePort, tls: swarm.tls }), toolbox(facts.name, facts.toolbox), time),
+    );
+    const outside = toolbox('outsider', swarm.outsider);
+    this.outsider = Object.assign(
+      new Vantage('the outsider', (script, limitMs) => time.spend('observing', () => outside.run(script, { limitMs }))),
+      { address: swarm.outsider.address },
+    );
+  }
+
+  get managers(): Node[] {
+    return this.nodes.filter(({ role }) => role === 'manager');
+  }
+
+  get workers(): Node[] {
+    return this.nodes.filter(({ role }) => role === 'worker');
+  }
+
+  /** The manager the suite talks to. */
+  get manager(): Node {
+    const [first] = this.managers;
+    if (!first) throw new Inconclusive('lab', 'the Swarm has no manager');
+    return first;
+  }
+
+  /** A node by name. @throws Inconclusive when there is none. */
+  node(name: string): Node {
+    const found = this.nodes.find((node) => node.name === name);
+    if (!found) throw new Inconclusive('suite', `there is no node ${name}`);
+    return found;
+  }
+
+  /** What the API says now. */
+  async view(): Promise<SwarmView> {
+    return this.#time.spend('observing', () => viewSwarm(this.manager.api));
+  }
+
+  /** A service as the API shows it now. @throws Inconclusive when there is none of that name. */
+  async service(name: string): Promise<ServiceView> {
+    const found = (await this.view()).services.find((service) => service.name === name);
+    if (!found) throw new Inconclusive('suite', `no service ${name} was deployed`);
+    return found;
+  }
+
+  /** The network namespace of a task. */
+  inside(task: TaskView): Vantage {
+    const { toolbox } = this.node(task.node);
+    const enter = `nsenter --net=/proc/${task.pid}/ns/net`;
+    return new Vantage(`${task.containerName.split('.').slice(0, 2).join('.')} on ${task.node}`, (script, limitMs) =>
+      this.#time.spend('observing', () => toolbox.run(`${enter} ${script}`, { limitMs })),
+    );
+  }
+
+  /** Kernel state of a task's namespace. */
+  async taskNamespace(task: TaskView, aspects?: readonly Aspect[]): Promise<NamespaceState> {
+    const inspected = await this.node(task.node).api.getContainer(task.container).inspect();
+    const key = inspected.NetworkSettings as unknown as { SandboxKey: string };
+    return this.node(task.node).namespace(key.SandboxKey.slice(key.SandboxKey.lastIndexOf('/') + 1), aspects);
+  }
+
+  /** Creates the networks and services of a stack; `settled` tells when they serve. */
+  async deploy({ networks, services }: Stack): Promise<void> {
+    await this.#time.spend('swarm', async () => {
+      const ids = new Map<string, string>();
+      for (const name of networks) {
+        const network = await this.manager.api.createNetwork({ Name: name, Driver: 'overlay', Attachable: false, Labels: { [STACK_LABEL]: name } });
+        ids.set(name, network.id);
+      }
+      for (const spec of services) await this.create(spec, ids);
+    });
+  }
+
+  /** Creates one service on networks that exist. */
+  async create(spec: ServiceSpec, networkIds: ReadonlyMap<string, string> = new Map()): Promise<void> {
+    await this.manager.api.createService(createServiceBody(spec, networkIds, this.nodes.map(({ name }) => name)) as never);
+  }
+
+  /**
+   * Waits until on every node tasks = DNS = IPVS = marks, by member, and stays so.
+   *
+   * @returns how long that took (ms).
+   * @throws Violation with the timeline of what differed, per node.
+   */
+  async settled(bounds: Convergence = SETTLE): Promise<number> {
+    return this.#time.spend('settling', () => converge('all nodes agree on every service', async () => (await this.agreement()).problems, bounds));
+  }
+
+  /** What every witness says now, and where they disagree. */
+  async agreement(): Promise<{ view: SwarmView; witnesses: NodeWitness[]; problems: string[] }> {
+    const view = await viewSwarm(this.manager.api);
+    const unfinished = view.services.filter(({ replicas, tasks }) => tasks.length !== replicas);
+    // While tasks are still starting, nothing else can agree: asking every node would only slow them down.
+    if (unfinished.length > 0) return { view, witnesses: [], problems: disagreements(view, []) };
+    const witnesses = await Promise.all(this.nodes.map((node) => this.#witness(node, view)));
+    return { view, witnesses, problems: disagreements(view, witnesses) };
+  }
+
+  async #witness(node: Node, view: SwarmView): Promise<NodeWitness> {
+    const namespaces = await observeNode(node.toolbox, ['ipvs', 'rules'], ['lb_*', INGRESS_SANDBOX]);
+    const dns: NodeWitness['dns'] = {};
+    const tasks = view.services.flatMap((service) => service.tasks).filter((task) => task.node === node.name);
+    for (const { name: network } of view.networks.filter(({ ingress }) => !ingress)) {
+      const asker = tasks.find(({ addresses }) => addresses[network]);
+      if (!asker) continue;
+      const names = view.services.filter(({ networks }) => networks.includes(network)).flatMap(({ name }) => [name, `tasks.${name}`]);
+      dns[network] = Object.fromEntries(await this.inside(asker).addresses(names));
+    }
+    return { node: node.name, generation: node.generation, namespaces, dns };
+  }
+
+  /** Ends every connection. */
+  close(): void {
+    for (const toolbox of this.#toolboxes) toolbox.close();
+  }
+}

@@ -1,0 +1,130 @@
+import type Docker from 'dockerode';
+import ipaddr from 'ipaddr.js';
+
+/** A network of the Swarm, as its API shows it. */
+export interface NetworkView {
+  id: string;
+  name: string;
+  subnet: string;
+  ingress: boolean;
+}
+
+/** A running task and where it lies. Addresses are without prefix length. */
+export interface TaskView {
+  id: string;
+  service: string;
+  slot: number;
+  node: string;
+  /** Container id in its node's engine; its first 12 characters are the container's host name. */
+  container: string;
+  /** Name of that container, which is also a DNS name: service.slot.task. */
+  containerName: string;
+  /** Process id of its first process, as its node sees it. */
+  pid: number;
+  /** Address by network name; `ingress` among them when a port is published. */
+  addresses: Record<string, string>;
+}
+
+/** A service with its running tasks. */
+export interface ServiceView {
+  id: string;
+  name: string;
+  endpointMode: 'vip' | 'dnsrr';
+  replicas: number;
+  /** Virtual IP by network name, without prefix length; empty in dnsrr mode. */
+  vips: Record<string, string>;
+  ports: { published: number; target: number; protocol: string; mode: string }[];
+  networks: string[];
+  tasks: TaskView[];
+}
+
+/** What a manager's API says about the Swarm at one moment; serialisable. */
+export interface SwarmView {
+  networks: NetworkView[];
+  services: ServiceView[];
+  nodes: { id: string; name: string }[];
+}
+
+interface ApiTask {
+  ID: string;
+  ServiceID: string;
+  NodeID?: string;
+  Slot?: number;
+  DesiredState: string;
+  Status: { State: string; ContainerStatus?: { ContainerID?: string; PID?: number } };
+  NetworksAttachments?: { Network: { Spec: { Name: string } }; Addresses?: string[] }[];
+}
+interface ApiService {
+  ID: string;
+  Spec: { Name: string; Mode: { Replicated?: { Replicas?: number } }; TaskTemplate: { Networks?: { Target: string }[] } };
+  Endpoint?: {
+    Spec?: { Mode?: string };
+    Ports?: { PublishedPort: number; TargetPort: number; Protocol: string; PublishMode: string }[];
+    VirtualIPs?: { NetworkID: string; Addr?: string }[];
+  };
+}
+
+/** `10.0.1.5/24` -> `10.0.1.5`. @throws Error on anything else. */
+export function withoutPrefix(cidr: string): string {
+  return ipaddr.parseCIDR(cidr)[0].toString();
+}
+
+/**
+ * Asks a manager for its networks, services, nodes and running tasks.
+ *
+ * A task counts as running when it runs and is meant to: one that is being shut down answers no name any more.
+ */
+export async function viewSwarm(manager: Docker): Promise<SwarmView> {
+  const [apiNetworks, apiServices, apiTasks, apiNodes] = await Promise.all([
+    manager.listNetworks({ filters: { scope: ['swarm'] } }),
+    manager.listServices() as Promise<unknown> as Promise<ApiService[]>,
+    manager.listTasks({ filters: { 'desired-state': ['running'] } }) as Promise<ApiTask[]>,
+    manager.listNodes() as Promise<{ ID: string; Description: { Hostname: string } }[]>,
+  ]);
+  const networks = apiNetworks.map((network) => ({
+    id: network.Id,
+    name: network.Name,
+    subnet: network.IPAM?.Config?.[0]?.Subnet ?? '',
+    ingress: network.Ingress,
+  }));
+  const networkName = new Map(networks.map(({ id, name }) => [id, name]));
+  const nodeName = new Map(apiNodes.map((node) => [node.ID, node.Description.Hostname]));
+  const services = apiServices.map((api): ServiceView => {
+    const name = api.Spec.Name;
+    const tasks = apiTasks
+      .filter((task) => task.ServiceID === api.ID && task.Status.State === 'running')
+      .map((task): TaskView => {
+        const slot = task.Slot ?? 0;
+        return {
+          id: task.ID,
+          service: name,
+          slot,
+          node: nodeName.get(task.NodeID ?? '') ?? '',
+          container: task.Status.ContainerStatus?.ContainerID ?? '',
+          containerName: `${name}.${slot}.${task.ID}`,
+          pid: task.Status.ContainerStatus?.PID ?? 0,
+          addresses: Object.fromEntries(
+            (task.NetworksAttachments ?? []).map(({ Network, Addresses }) => [Network.Spec.Name, withoutPrefix(Addresses?.[0] ?? '')]),
+          ),
+        };
+      });
+    return {
+      id: api.ID,
+      name,
+      endpointMode: api.Endpoint?.Spec?.Mode === 'dnsrr' ? 'dnsrr' : 'vip',
+      replicas: api.Spec.Mode.Replicated?.Replicas ?? 0,
+      vips: Object.fromEntries(
+        (api.Endpoint?.VirtualIPs ?? []).filter(({ Addr }) => Addr).map(({ NetworkID, Addr = '' }) => [networkName.get(NetworkID) ?? NetworkID, withoutPrefix(Addr)]),
+      ),
+      ports: (api.Endpoint?.Ports ?? []).map((port) => ({
+        published: port.PublishedPort,
+        target: port.TargetPort,
+        protocol: port.Protocol,
+        mode: port.PublishMode,
+      })),
+      networks: (api.Spec.TaskTemplate.Networks ?? []).map(({ Target }) => networkName.get(Target) ?? Target),
+      tasks: tasks.sort((a, b) => a.slot - b.slot),
+    };
+  });
+  return { networks, services, nodes: apiNodes.map((node) => ({ id: node.ID, name: node.Description.Hostname })) };
+}

@@ -1,0 +1,81 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Inconclusive, messageOf, Violation } from './errors.ts';
+
+/**
+ * Asks until the answer is there: for what our own side owes. This file is the only place where the suite waits.
+ *
+ * @param what named in the error, as in "no answer from ...".
+ * @param ask returns undefined, or throws, while it is too early.
+ * @throws Inconclusive with the last thing seen when `withinMs` has passed; at once when `alive` says why it is in vain.
+ */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | undefined>,
+  options: { withinMs: number; everyMs: number; alive?: () => string | undefined },
+): Promise<T> {
+  const started = performance.now();
+  let last = 'nothing yet';
+  for (;;) {
+    try {
+      const answer = await ask();
+      if (answer !== undefined) return answer;
+    } catch (error) {
+      last = messageOf(error);
+    }
+    const dead = options.alive?.();
+    if (dead) throw new Inconclusive('lab', `${what}: ${dead}`);
+    const waited = performance.now() - started;
+    if (waited > options.withinMs) {
+      throw new Inconclusive('lab', `${what}: not within ${Math.round(options.withinMs / 1000)} s; last seen: ${last}`);
+    }
+    await pause(options.everyMs);
+  }
+}
+
+/** How long a promise of the product may take to come true, and for how long it must then stay true. */
+export interface Convergence {
+  withinMs: number;
+  /** 1 s unless given: what was true once may be on its way somewhere else. */
+  holdMs?: number;
+  everyMs?: number;
+}
+
+/**
+ * Asks until nothing is wrong any more and stays so: for what the product owes.
+ *
+ * @param what the promise, for the message.
+ * @param wrong what is still wrong, one line each; empty when the promise holds. An error it throws ends the wait.
+ * @returns how long it took until the promise held (ms).
+ * @throws Violation with the timeline of what was wrong, never just that time ran out.
+ */
+export async function converge(what: string, wrong: () => Promise<readonly string[]>, bounds: Convergence): Promise<number> {
+  const { withinMs, holdMs = 1000, everyMs = 300 } = bounds;
+  const started = performance.now();
+  const timeline: { at: number; seen: string }[] = [];
+  let heldSince: number | undefined;
+  for (;;) {
+    const asked = performance.now();
+    const problems = await wrong();
+    const seen = problems.length === 0 ? 'holds' : problems.slice(0, MOST_PROBLEMS).join('\n    ');
+    if (timeline.at(-1)?.seen !== seen) timeline.push({ at: asked - started, seen });
+    if (problems.length > 0) heldSince = undefined;
+    else {
+      heldSince ??= asked;
+      if (performance.now() - heldSince >= holdMs) return heldSince - started;
+    }
+    if (heldSince === undefined && performance.now() - started > withinMs) {
+      const story = timeline.slice(-MOST_ENTRIES).map(({ at, seen }) => `  after ${(at / 1000).toFixed(1)} s: ${seen}`);
+      throw new Violation(`${what}: not within ${withinMs / 1000} s\n${story.join('\n')}`);
+    }
+    await pause(everyMs);
+  }
+}
+
+/** Lets time pass that a clause is about, such as the age of a DNS answer. */
+export async function pass(ms: number): Promise<void> {
+  await pause(ms);
+}
+
+/** So many lines of one moment, and moments, tell the story; more hide it. */
+const MOST_PROBLEMS = 8;
+const MOST_ENTRIES = 6;

@@ -1,0 +1,24 @@
+import os from 'node:os';
+import path from 'node:path';
+import { defineConfig } from '@playwright/test';
+import { OUT_DIR } from './helpers/verdict/channel.ts';
+
+/** Ours: a whole run, cold caches and a slow host included. */
+const RUN_LIMIT_MS = 80 * 60_000;
+
+export default defineConfig({
+  testDir: 'specs',
+  outputDir: path.join(OUT_DIR, 'raw'),
+  globalSetup: './fixtures/setup.ts',
+  globalTimeout: RUN_LIMIT_MS,
+  // Each worker has a lab of its own, with two virtual cores: one on two cores.
+  workers: Math.max(1, Math.floor(os.availableParallelism() / 2)),
+  // A behaviour that holds only sometimes does not hold.
+  retries: 0,
+  forbidOnly: Boolean(process.env.CI),
+  projects: [{ name: 'default' }],
+  reporter: [
+    ['allure-playwright', { resultsDir: path.join(OUT_DIR, 'allure-results'), detail: false }],
+    ['./reports/reporter.ts'],
+  ],
+});
