@@ -12,7 +12,7 @@ export default defineConfig({
   globalSetup: './fixtures/setup.ts',
   globalTimeout: RUN_LIMIT_MS,
   // Each worker has a lab of its own, with two virtual cores: one on two cores.
-  workers: Math.max(1, Math.floor(os.availableParallelism() / 2)),
+  workers: process.env.LAB === 'docker' ? 1 : Math.max(1, Math.floor(os.availableParallelism() / 2)),
   // A behaviour that holds only sometimes does not hold.
   retries: 0,
   forbidOnly: Boolean(process.env.CI),

@@ -10,7 +10,11 @@ export class Inconclusive extends Error {
   /** The Swarm node concerned, when it is known. */
   readonly node: string | undefined;
 
-  constructor(reason: 'lab' | 'observer' | 'suite', message: string, options: { node?: string; cause?: unknown } = {}) {
+  constructor(
+    reason: 'lab' | 'observer' | 'suite',
+    message: string,
+    options: { node?: string; cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.reason = reason;
     this.node = options.node;

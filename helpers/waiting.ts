@@ -26,7 +26,10 @@ export async function until<T>(
     if (dead) throw new Inconclusive('lab', `${what}: ${dead}`);
     const waited = performance.now() - started;
     if (waited > options.withinMs) {
-      throw new Inconclusive('lab', `${what}: not within ${Math.round(options.withinMs / 1000)} s; last seen: ${last}`);
+      throw new Inconclusive(
+        'lab',
+        `${what}: not within ${Math.round(options.withinMs / 1000)} s; last seen: ${last}`,
+      );
     }
     await pause(options.everyMs);
   }
@@ -48,7 +51,11 @@ export interface Convergence {
  * @returns how long it took until the promise held (ms).
  * @throws Violation with the timeline of what was wrong, never just that time ran out.
  */
-export async function converge(what: string, wrong: () => Promise<readonly string[]>, bounds: Convergence): Promise<number> {
+export async function converge(
+  what: string,
+  wrong: () => Promise<readonly string[]>,
+  bounds: Convergence,
+): Promise<number> {
   const { withinMs, holdMs = 1000, everyMs = 300 } = bounds;
   const started = performance.now();
   const timeline: { at: number; seen: string }[] = [];
@@ -64,7 +71,9 @@ export async function converge(what: string, wrong: () => Promise<readonly strin
       if (performance.now() - heldSince >= holdMs) return heldSince - started;
     }
     if (heldSince === undefined && performance.now() - started > withinMs) {
-      const story = timeline.slice(-MOST_ENTRIES).map(({ at, seen }) => `  after ${(at / 1000).toFixed(1)} s: ${seen}`);
+      const story = timeline
+        .slice(-MOST_ENTRIES)
+        .map(({ at, seen }) => `  after ${(at / 1000).toFixed(1)} s: ${seen}`);
       throw new Violation(`${what}: not within ${withinMs / 1000} s\n${story.join('\n')}`);
     }
     await pause(everyMs);

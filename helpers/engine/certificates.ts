@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import fs from 'node:fs/promises';
+import { isIP } from 'node:net';
 import path from 'node:path';
 import * as x509 from '@peculiar/x509';
 
@@ -27,7 +28,7 @@ x509.cryptoProvider.set(webcrypto as unknown as typeof globalThis.crypto);
  * A fresh certificate authority with one server and one client certificate, as Docker's mutual TLS wants them
  * (https://docs.docker.com/engine/security/protect-access/). The authority's key is forgotten at once.
  *
- * @param addresses the IP addresses under which clients reach the servers.
+ * @param addresses the IP addresses or host names under which clients reach the servers.
  */
 export async function makeCertificates(addresses: readonly string[]): Promise<Certificates> {
   const notBefore = new Date(Date.now() - 24 * 3600 * 1000);
@@ -64,16 +65,27 @@ export async function makeCertificates(addresses: readonly string[]): Promise<Ce
   const server = await issue('lab', '02', [
     new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
     new x509.SubjectAlternativeNameExtension([
-      ...addresses.map((value) => ({ type: 'ip' as const, value })),
+      ...addresses.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value })),
       { type: 'dns' as const, value: 'localhost' },
     ]),
   ]);
-  const client = await issue('swarmproof', '03', [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])]);
-  return { ca: ca.toString('pem'), cert: client.cert, key: client.key, serverCert: server.cert, serverKey: server.key };
+  const client = await issue('swarmproof', '03', [
+    new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
+  ]);
+  return {
+    ca: ca.toString('pem'),
+    cert: client.cert,
+    key: client.key,
+    serverCert: server.cert,
+    serverKey: server.key,
+  };
 }
 
 /** Writes the client's part as Docker's tools expect it in `DOCKER_CERT_PATH`. */
-export async function writeClientFolder(folder: string, { ca, cert, key }: ClientCertificates): Promise<void> {
+export async function writeClientFolder(
+  folder: string,
+  { ca, cert, key }: ClientCertificates,
+): Promise<void> {
   await fs.mkdir(folder, { recursive: true, mode: 0o700 });
   for (const [name, text] of Object.entries({ 'ca.pem': ca, 'cert.pem': cert, 'key.pem': key })) {
     await fs.writeFile(path.join(folder, name), text, { mode: 0o600 });

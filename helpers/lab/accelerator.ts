@@ -2,8 +2,8 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { messageOf } from '../errors.ts';
-import { type Cache, type Progress } from './cache.ts';
 import { keyOf } from '../key.ts';
+import type { Cache, Progress } from './cache.ts';
 import type { HostTools } from './hosttools.ts';
 import type { Kernel } from './kernel.ts';
 import { type Accelerator, freeAddress, Machine } from './machine.ts';
@@ -26,12 +26,17 @@ export async function chooseAccelerator(
 ): Promise<Accelerator> {
   if (wish !== 'auto') return wish;
   const bootId = await fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8');
-  const note = path.join(cache.root, `accelerator-${keyOf([bootId, tools.qemuVersion, kernel.release])}.json`);
+  const note = path.join(
+    cache.root,
+    `accelerator-${keyOf([bootId, tools.qemuVersion, kernel.release])}.json`,
+  );
   const known = await fs.readFile(note, 'utf8').catch(() => undefined);
   if (known) return (JSON.parse(known) as { accelerator: Accelerator }).accelerator;
   const why = await kvmFails(tools, kernel);
   const accelerator = why ? 'tcg' : 'kvm';
-  progress(why ? `no hardware acceleration here (${why}): emulating` : 'hardware acceleration works: using it');
+  progress(
+    why ? `no hardware acceleration here (${why}): emulating` : 'hardware acceleration works: using it',
+  );
   for (const old of await fs.readdir(cache.root)) {
     if (old.startsWith('accelerator-')) await fs.rm(path.join(cache.root, old));
   }

@@ -1,6 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { execa, ExecaError } from 'execa';
+import { ExecaError, execa } from 'execa';
 import { UsageError } from '../errors.ts';
 import { type Cache, lock, type Progress, removeTree } from './cache.ts';
 import { SUITES, type Suite } from './settings.ts';
@@ -39,7 +39,17 @@ export class Apt {
    *
    * @throws UsageError when the host has no apt, names no Debian mirror, or the mirror cannot be reached or verified.
    */
-  static async open(cache: Cache, suite: Suite, mirrorSetting: string): Promise<Apt> {
+  static open(cache: Cache, suite: Suite, mirrorSetting: string): Promise<Apt> {
+    const key = [cache.root, suite, mirrorSetting].join('\n');
+    const opened = Apt.#opened.get(key) ?? Apt.#open(cache, suite, mirrorSetting);
+    Apt.#opened.set(key, opened);
+    return opened;
+  }
+
+  /** One update of the lists serves everything this process fetches. */
+  static readonly #opened = new Map<string, Promise<Apt>>();
+
+  static async #open(cache: Cache, suite: Suite, mirrorSetting: string): Promise<Apt> {
     await requireApt();
     const mirror = mirrorSetting || (await hostMirror());
     const folder = path.join(cache.root, 'apt', suite);
@@ -47,7 +57,10 @@ export class Apt {
     await fs.mkdir(path.join(folder, 'lists', 'partial'), { recursive: true });
     await fs.mkdir(path.join(folder, 'archives', 'partial'), { recursive: true });
     await fs.writeFile(path.join(folder, 'status'), '');
-    await fs.writeFile(path.join(folder, 'etc', 'sources.list'), `deb [signed-by=${KEYRING}] ${mirror} ${suite} main\n`);
+    await fs.writeFile(
+      path.join(folder, 'etc', 'sources.list'),
+      `deb [signed-by=${KEYRING}] ${mirror} ${suite} main\n`,
+    );
     await fs.writeFile(path.join(folder, 'apt.conf'), await configuration(folder));
     const apt = new Apt(folder, mirror);
     await using _lock = await apt.#locked();
@@ -73,7 +86,9 @@ export class Apt {
         version,
         file: path.join(this.#archives, `${name}_${version.replaceAll(':', '%3a')}_${architecture}.deb`),
       }));
-    const missing = await Promise.all(packages.map(async (deb) => ((await exists(deb.file)) ? [] : [`${deb.name}=${deb.version}`])));
+    const missing = await Promise.all(
+      packages.map(async (deb) => ((await exists(deb.file)) ? [] : [`${deb.name}=${deb.version}`])),
+    );
     if (missing.flat().length > 0) await this.#run(['download', ...missing.flat()]);
     return packages;
   }
@@ -84,7 +99,10 @@ export class Apt {
 
   async #run(args: string[]): Promise<string> {
     try {
-      const { stdout } = await execa('apt-get', ['-q', ...args], { cwd: this.#archives, env: { APT_CONFIG: this.#config, LC_ALL: 'C' } });
+      const { stdout } = await execa('apt-get', ['-q', ...args], {
+        cwd: this.#archives,
+        env: { APT_CONFIG: this.#config, LC_ALL: 'C' },
+      });
       return stdout;
     } catch (error) {
       const told = error instanceof ExecaError ? String(error.stderr) : String(error);
@@ -98,7 +116,11 @@ export class Apt {
 }
 
 /** Unpacks packages into a folder, maintainer scripts not run. */
-export async function unpack(packages: readonly Package[], folder: string, progress: Progress = () => {}): Promise<void> {
+export async function unpack(
+  packages: readonly Package[],
+  folder: string,
+  progress: Progress = () => {},
+): Promise<void> {
   await fs.mkdir(folder, { recursive: true });
   progress(`unpacking ${packages.length} packages`);
   // base-files first: it brings the links /bin -> usr/bin and the like that later packages unpack through.
@@ -134,7 +156,12 @@ async function requireApt(): Promise<void> {
 
 /** The Debian mirror of the host's own apt configuration. */
 async function hostMirror(): Promise<string> {
-  const { stdout } = await execa('apt-get', ['indextargets', '--format', '$(RELEASE) $(REPO_URI)', 'Created-By: Packages']);
+  const { stdout } = await execa('apt-get', [
+    'indextargets',
+    '--format',
+    '$(RELEASE) $(REPO_URI)',
+    'Created-By: Packages',
+  ]);
   const known = new Set<string>([...SUITES, 'stable', 'oldstable', 'testing', 'unstable']);
   const found = stdout
     .split('\n')

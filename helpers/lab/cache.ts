@@ -28,7 +28,11 @@ export type Progress = (line: string) => void;
  * util-linux `flock` keeps the file locked for as long as its child reads our pipe; a killed process closes the
  * pipe, so no stale lock can be left behind.
  */
-export async function lock(file: string, mode: 'shared' | 'exclusive', onWait?: () => void): Promise<AsyncDisposable> {
+export async function lock(
+  file: string,
+  mode: 'shared' | 'exclusive',
+  onWait?: () => void,
+): Promise<AsyncDisposable> {
   await fs.mkdir(path.dirname(file), { recursive: true });
   const holder = execa('flock', [mode === 'shared' ? '-s' : '-x', file, 'sh', '-c', 'echo held; exec cat'], {
     stdin: 'pipe',
@@ -39,7 +43,10 @@ export async function lock(file: string, mode: 'shared' | 'exclusive', onWait?: 
   try {
     await new Promise<void>((resolve, reject) => {
       holder.stdout.once('data', () => resolve());
-      holder.then((end) => reject(new UsageError(`cannot lock ${file}: ${end.shortMessage ?? 'flock ended'}`)), reject);
+      holder.then(
+        (end) => reject(new UsageError(`cannot lock ${file}: ${end.shortMessage ?? 'flock ended'}`)),
+        reject,
+      );
     });
   } finally {
     clearTimeout(slow);
@@ -67,7 +74,9 @@ export class Cache {
       await fs.mkdir(this.root, { recursive: true, mode: 0o700 });
       await fs.access(this.root, fs.constants.W_OK);
     } catch (error) {
-      throw new UsageError(`the cache folder ${this.root} cannot be written to (${messageOf(error)}): set LAB_CACHE to one that can.`);
+      throw new UsageError(
+        `the cache folder ${this.root} cannot be written to (${messageOf(error)}): set LAB_CACHE to one that can.`,
+      );
     }
     return this;
   }
@@ -96,7 +105,12 @@ export class Cache {
    * `build` fills a private folder that is renamed into place when it is complete: an interrupted build leaves nothing
    * that could be mistaken for a finished one, and a second run waits for the first instead of building again.
    */
-  async once(kind: string, recipe: unknown, build: (folder: string) => Promise<void>, progress: Progress = () => {}): Promise<Artifact> {
+  async once(
+    kind: string,
+    recipe: unknown,
+    build: (folder: string) => Promise<void>,
+    progress: Progress = () => {},
+  ): Promise<Artifact> {
     const key = keyOf(recipe);
     const found = await this.find(kind, key);
     if (found) return found;
@@ -157,6 +171,8 @@ async function names(folder: string): Promise<string[]> {
 /** A full disk in one sentence, whichever tool met it. */
 function diskFull(error: unknown, root: string): UsageError | undefined {
   return /ENOSPC|No space left on device|not have enough free space/i.test(messageOf(error))
-    ? new UsageError(`the disk that holds the cache ${root} is full: free some, run \`npx swarmproof lab prune\`, or set LAB_CACHE.`)
+    ? new UsageError(
+        `the disk that holds the cache ${root} is full: free some, run \`npx swarmproof lab prune\`, or set LAB_CACHE.`,
+      )
     : undefined;
 }

@@ -25,7 +25,11 @@ const PACKAGES = ['qemu-system-x86', 'qemu-utils', 'e2fsprogs', 'libarchive13t64
 const LOWEST_QEMU = 10;
 
 /** The host's tools, fetched and unpacked once. @throws UsageError when a QEMU of the user's own cannot serve. */
-export async function hostTools(cache: Cache, options: { mirror: string; qemu: string }, progress: Progress): Promise<HostTools> {
+export async function hostTools(
+  cache: Cache,
+  options: { mirror: string; qemu: string },
+  progress: Progress,
+): Promise<HostTools> {
   const artifact = await cache.once(
     'tools',
     { suite: SUITE, packages: PACKAGES },
@@ -48,10 +52,21 @@ export async function hostTools(cache: Cache, options: { mirror: string; qemu: s
   ];
   const own = options.qemu === 'packaged';
   const qemu: [string, ...string[]] = own
-    ? [...run('usr/bin/qemu-system-x86_64'), '-L', path.join(root, 'usr/share/qemu'), '-L', path.join(root, 'usr/share/seabios')]
+    ? [
+        ...run('usr/bin/qemu-system-x86_64'),
+        '-L',
+        path.join(root, 'usr/share/qemu'),
+        '-L',
+        path.join(root, 'usr/share/seabios'),
+      ]
     : [options.qemu];
   const env: Record<string, string> = own ? { QEMU_MODULE_DIR: path.join(libraries, 'qemu') } : {};
-  const programs: Record<string, string> = { mke2fs: 'usr/sbin/mke2fs', 'qemu-img': 'usr/bin/qemu-img', depmod: 'usr/sbin/depmod', busybox: 'usr/bin/busybox' };
+  const programs: Record<string, string> = {
+    mke2fs: 'usr/sbin/mke2fs',
+    'qemu-img': 'usr/bin/qemu-img',
+    depmod: 'usr/sbin/depmod',
+    busybox: 'usr/bin/busybox',
+  };
   return {
     command(program) {
       const file = programs[program];
@@ -65,13 +80,21 @@ export async function hostTools(cache: Cache, options: { mirror: string; qemu: s
   };
 }
 
-async function qemuVersion(qemu: readonly [string, ...string[]], env: Record<string, string>): Promise<string> {
+async function qemuVersion(
+  qemu: readonly [string, ...string[]],
+  env: Record<string, string>,
+): Promise<string> {
   const [file, ...args] = qemu;
   const { stdout, failed } = await execa(file, [...args, '--version'], { env, reject: false });
   const version = /version (\d+\.\d+\.\d+)/.exec(stdout ?? '')?.[1];
-  if (failed || !version) throw new UsageError(`${file} is no QEMU that runs here: set LAB_QEMU to a qemu-system-x86_64, or leave it out.`);
+  if (failed || !version)
+    throw new UsageError(
+      `${file} is no QEMU that runs here: set LAB_QEMU to a qemu-system-x86_64, or leave it out.`,
+    );
   if (Number.parseInt(version, 10) < LOWEST_QEMU) {
-    throw new UsageError(`${file} is QEMU ${version}; ${LOWEST_QEMU}.0 or newer is needed (older ones crash guests under emulation): leave LAB_QEMU out.`);
+    throw new UsageError(
+      `${file} is QEMU ${version}; ${LOWEST_QEMU}.0 or newer is needed (older ones crash guests under emulation): leave LAB_QEMU out.`,
+    );
   }
   return version;
 }

@@ -1,56 +1,83 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
-import { Apt, unpack, versions } from './apt.ts';
-import { type Artifact, type Cache, type Progress, removeTree } from './cache.ts';
 import { keyOf } from '../key.ts';
-import type { HostTools } from './hosttools.ts';
+import { Apt, unpack, versions } from './apt.ts';
+import { IMAGE_CONFIG } from '../engine/images.ts';
+import { type Cache, type Progress, removeTree } from './cache.ts';
+import { storeImages } from './imagestore.ts';
 import type { Suite } from './settings.ts';
+import { type Image, tarFromTree } from './trees.ts';
 
 /** What an image is made of. Everything in it is part of its key. */
 interface Recipe {
-  name: 'vm-root' | 'node' | 'toolbox' | 'workload';
+  name: Image['name'];
   suite: Suite;
   packages: readonly string[];
   /** Files of ours -> place in the image; all executable. */
   programs: Readonly<Record<string, string>>;
+  /** Images already in the store of the image's own engine: each import would cost 10 s under emulation. */
+  preloaded?: readonly Image[];
   /** Paths (globs of the shell) that nothing in the image needs; each costs import time under emulation. */
   dropped: readonly string[];
-}
-
-/** A root file system as one tar: what Docker's import takes, and what the guest's disk is made of. */
-export interface Image {
-  name: Recipe['name'];
-  artifact: Artifact;
-  /** rootfs.tar */
-  file: string;
-  /** SHA-256 over the recipe and its programs, short form. */
-  hash: string;
-  packages: Record<string, string>;
 }
 
 const OURS = path.join(import.meta.dirname, 'images');
 
 /** Documentation, translations and package bookkeeping: never read by a container. */
-const NEVER_READ = ['usr/share/{doc,man,info,locale,lintian,bash-completion,zsh,bug,perl5,i18n}', 'usr/lib/x86_64-linux-gnu/{gconv,perl}', 'usr/lib/systemd', 'var/cache'];
+const NEVER_READ = [
+  'usr/share/{doc,man,info,locale,lintian,bash-completion,zsh,bug,perl5,i18n}',
+  'usr/lib/x86_64-linux-gnu/{gconv,perl}',
+  'usr/lib/systemd',
+  'var/cache',
+];
 /** containerd's own client and the shim of a runtime API that no engine here uses. */
-const UNUSED_CONTAINERD = ['usr/bin/ctr', 'usr/bin/containerd-stress', 'usr/bin/containerd-shim-runc-v1', 'usr/bin/containerd-shim'];
+const UNUSED_CONTAINERD = [
+  'usr/bin/ctr',
+  'usr/bin/containerd-stress',
+  'usr/bin/containerd-shim-runc-v1',
+  'usr/bin/containerd-shim',
+];
 
 /** The guest: an init of ours, one Docker Engine, and what loads modules. */
 const vmRoot: Recipe = {
   name: 'vm-root',
   suite: 'trixie',
-  packages: ['base-files', 'base-passwd', 'dash', 'coreutils', 'util-linux', 'mount', 'kmod', 'iproute2', 'iptables', 'procps', 'tar', 'docker.io'],
+  packages: [
+    'base-files',
+    'base-passwd',
+    'dash',
+    'coreutils',
+    'util-linux',
+    'mount',
+    'kmod',
+    'iproute2',
+    'iptables',
+    'procps',
+    'tar',
+    'docker.io',
+  ],
   programs: { 'lab-init.sh': 'usr/sbin/lab-init' },
   dropped: [...NEVER_READ, ...UNUSED_CONTAINERD],
 };
 
 /** One Swarm member: the engine under test and nothing that observes it. */
-function node(suite: Suite): Recipe {
+function node(suite: Suite, preloaded: readonly Image[]): Recipe {
   return {
+    preloaded,
     name: 'node',
     suite,
-    packages: ['base-files', 'base-passwd', 'dash', 'coreutils', 'mount', 'kmod', 'iproute2', 'iptables', 'docker.io'],
+    packages: [
+      'base-files',
+      'base-passwd',
+      'dash',
+      'coreutils',
+      'mount',
+      'kmod',
+      'iproute2',
+      'iptables',
+      'docker.io',
+    ],
     programs: { 'node-init.sh': 'usr/sbin/node-init' },
     dropped: [...NEVER_READ, ...UNUSED_CONTAINERD],
   };
@@ -60,8 +87,32 @@ function node(suite: Suite): Recipe {
 const toolbox: Recipe = {
   name: 'toolbox',
   suite: 'trixie',
-  packages: ['base-files', 'base-passwd', 'dash', 'coreutils', 'util-linux', 'grep', 'sed', 'findutils', 'procps', 'ipvsadm', 'iptables', 'nftables', 'iproute2', 'conntrack', 'curl', 'socat', 'tcpdump', 'jq', 'perl-base'],
-  programs: { 'toolbox-init.sh': 'usr/sbin/toolbox-init', 'probe.pl': 'usr/bin/probe', 'workload.pl': 'usr/bin/workload' },
+  packages: [
+    'base-files',
+    'base-passwd',
+    'dash',
+    'coreutils',
+    'util-linux',
+    'grep',
+    'sed',
+    'findutils',
+    'procps',
+    'ipvsadm',
+    'iptables',
+    'nftables',
+    'iproute2',
+    'conntrack',
+    'curl',
+    'socat',
+    'tcpdump',
+    'jq',
+    'perl-base',
+  ],
+  programs: {
+    'toolbox-init.sh': 'usr/sbin/toolbox-init',
+    'probe.pl': 'usr/bin/probe',
+    'workload.pl': 'usr/bin/workload',
+  },
   dropped: NEVER_READ,
 };
 
@@ -77,13 +128,20 @@ const workload: Recipe = {
 /** The four images of a lab whose nodes run the engine of `engine`; each is a promise of its own, so that callers overlap them. */
 export function images(cache: Cache, engine: Suite, mirror: string, progress: Progress) {
   const make = (recipe: Recipe) => makeImage(cache, recipe, mirror, progress);
-  return { vmRoot: make(vmRoot), node: make(node(engine)), toolbox: make(toolbox), workload: make(workload) };
+  const workloadImage = make(workload);
+  return {
+    vmRoot: make(vmRoot),
+    node: workloadImage.then((image) => make(node(engine, [image]))),
+    toolbox: make(toolbox),
+    workload: workloadImage,
+  };
 }
 
 async function makeImage(cache: Cache, recipe: Recipe, mirror: string, progress: Progress): Promise<Image> {
   const sources = Object.keys(recipe.programs).sort();
   const contents = await Promise.all(sources.map((file) => fs.readFile(path.join(OURS, file), 'utf8')));
-  const keyed = { ...recipe, contents: keyOf(contents) };
+  const preloaded = recipe.preloaded ?? [];
+  const keyed = { ...recipe, contents: keyOf(contents), preloaded: preloaded.map(({ hash }) => ({ hash, config: IMAGE_CONFIG })) };
   const artifact = await cache.once(
     recipe.name,
     keyed,
@@ -94,6 +152,7 @@ async function makeImage(cache: Cache, recipe: Recipe, mirror: string, progress:
       const root = path.join(folder, 'root');
       await unpack(packages, root);
       await finish(root, recipe);
+      await storeImages(path.join(root, 'var/lib/docker'), preloaded);
       await tarFromTree(root, path.join(folder, 'rootfs.tar'));
       await removeTree(root);
       await fs.writeFile(path.join(folder, 'packages.json'), JSON.stringify(versions(packages)));
@@ -130,31 +189,4 @@ async function finish(root: string, recipe: Recipe): Promise<void> {
     await fs.copyFile(path.join(OURS, source), file);
     await fs.chmod(file, 0o755);
   }
-}
-
-/** Packs a tree as root's, whoever unpacked it. */
-async function tarFromTree(tree: string, file: string): Promise<void> {
-  await execa('tar', ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', '-C', tree, '-cf', file, '.']);
-}
-
-/** Unpacks an image's root file system. Owners are not kept: `tarFromTree` makes everything root's again. */
-export async function treeFromTar(file: string, tree: string): Promise<void> {
-  await fs.mkdir(tree, { recursive: true });
-  await execa('tar', ['--no-same-owner', '-C', tree, '-xpf', file]);
-}
-
-/**
- * Makes an ext4 disk from a tree, without root rights: mke2fs (1.47.1 and newer) reads owners from a tar.
- *
- * @param headroomMiB free space beyond the content; the file is sparse.
- */
-export async function diskFromTree(tools: HostTools, tree: string, file: string, { headroomMiB }: { headroomMiB: number }): Promise<void> {
-  const tar = `${file}.tar`;
-  await tarFromTree(tree, tar);
-  const { size } = await fs.stat(tar);
-  const [mke2fs, ...args] = tools.command('mke2fs');
-  const sizeMiB = Math.ceil((size / 1024 ** 2) * 1.15) + headroomMiB;
-  // No journal: the disk is thrown away with the guest; lazy tables keep the file sparse and the first mount quiet.
-  await execa(mke2fs, [...args, '-q', '-F', '-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,nodiscard', '-m', '0', '-d', tar, file, `${sizeMiB}M`]);
-  await fs.rm(tar);
 }

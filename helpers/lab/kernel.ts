@@ -5,8 +5,8 @@ import { UsageError } from '../errors.ts';
 import { Apt, unpack, versions } from './apt.ts';
 import { type Artifact, type Cache, type Progress, removeTree } from './cache.ts';
 import type { HostTools } from './hosttools.ts';
-import { diskFromTree } from './images.ts';
 import type { Suite } from './settings.ts';
+import { diskFromTree } from './trees.ts';
 
 /** A kernel ready for direct boot. */
 export interface Kernel {
@@ -44,14 +44,22 @@ const NEEDED_MODULES: Record<string, string> = {
 };
 
 /** A Debian suite's current cloud kernel, fetched and prepared once. */
-export async function debianKernel(cache: Cache, tools: HostTools, suite: Suite, mirror: string, progress: Progress): Promise<Kernel> {
+export async function debianKernel(
+  cache: Cache,
+  tools: HostTools,
+  suite: Suite,
+  mirror: string,
+  progress: Progress,
+): Promise<Kernel> {
   const artifact = await cache.once(
     'kernel',
     { recipe: RECIPE, suite, bootModules: BOOT_MODULES },
     async (folder) => {
       progress(`fetching the kernel of Debian ${suite}`);
       const apt = await Apt.open(cache, suite, mirror);
-      const packages = await apt.fetch(['linux-image-cloud-amd64'], (name) => /^linux-(image|modules|binary)-/.test(name));
+      const packages = await apt.fetch(['linux-image-cloud-amd64'], (name) =>
+        /^linux-(image|modules|binary)-/.test(name),
+      );
       const root = path.join(folder, 'root');
       await unpack(packages, root);
       await prepare(folder, root, tools, progress);
@@ -73,11 +81,18 @@ export async function debianKernel(cache: Cache, tools: HostTools, suite: Suite,
 
 /** Finds kernel and modules in an unpacked tree (their places differ between series), and makes what a boot needs. */
 async function prepare(folder: string, root: string, tools: HostTools, progress: Progress): Promise<void> {
-  const modulesRoot = (await exists(path.join(root, 'usr/lib/modules'))) ? path.join(root, 'usr/lib/modules') : path.join(root, 'lib/modules');
+  const modulesRoot = (await exists(path.join(root, 'usr/lib/modules')))
+    ? path.join(root, 'usr/lib/modules')
+    : path.join(root, 'lib/modules');
   const [release] = await fs.readdir(modulesRoot);
   if (!release) throw new UsageError('the kernel package brought no modules: choose another KERNEL.');
-  const image = (await firstExisting([path.join(root, `boot/vmlinuz-${release}`), path.join(modulesRoot, release, 'vmlinuz')])) ?? '';
-  if (!image) throw new UsageError(`the kernel package of ${release} brought no vmlinuz: choose another KERNEL.`);
+  const image =
+    (await firstExisting([
+      path.join(root, `boot/vmlinuz-${release}`),
+      path.join(modulesRoot, release, 'vmlinuz'),
+    ])) ?? '';
+  if (!image)
+    throw new UsageError(`the kernel package of ${release} brought no vmlinuz: choose another KERNEL.`);
   await fs.copyFile(image, path.join(folder, 'vmlinuz'));
   await fs.writeFile(path.join(folder, 'release'), `${release}\n`);
 
@@ -93,7 +108,9 @@ async function prepare(folder: string, root: string, tools: HostTools, progress:
   const modules = path.join(base, 'lib/modules', release);
   await requireModules(modules, release);
   await makeInitramfs(folder, modules, release, tools);
-  await diskFromTree(tools, path.join(base, 'lib/modules'), path.join(folder, 'modules.ext4'), { headroomMiB: 16 });
+  await diskFromTree(tools, path.join(base, 'lib/modules'), path.join(folder, 'modules.ext4'), {
+    headroomMiB: 16,
+  });
   await removeTree(base);
 }
 
@@ -127,13 +144,22 @@ async function builtinModules(modules: string): Promise<string[]> {
 }
 
 function moduleName(file: string): string {
-  return path.basename(file).replace(/\.ko(\.\w+)?$/, '').replaceAll('-', '_');
+  return path
+    .basename(file)
+    .replace(/\.ko(\.\w+)?$/, '')
+    .replaceAll('-', '_');
 }
 
 /** A static busybox and the boot modules in order of need; mounts the root disk and hands over to it. */
-async function makeInitramfs(folder: string, modules: string, release: string, tools: HostTools): Promise<void> {
+async function makeInitramfs(
+  folder: string,
+  modules: string,
+  release: string,
+  tools: HostTools,
+): Promise<void> {
   const tree = path.join(folder, 'initramfs-tree');
-  for (const dir of ['bin', 'dev', 'proc', 'sys', 'root', 'modules']) await fs.mkdir(path.join(tree, dir), { recursive: true });
+  for (const dir of ['bin', 'dev', 'proc', 'sys', 'root', 'modules'])
+    await fs.mkdir(path.join(tree, dir), { recursive: true });
   const busybox = tools.command('busybox').at(-1) ?? '';
   await fs.copyFile(busybox, path.join(tree, 'bin/busybox'));
   await fs.chmod(path.join(tree, 'bin/busybox'), 0o755);
@@ -148,13 +174,16 @@ async function makeInitramfs(folder: string, modules: string, release: string, t
     const known = files.get(name);
     if (known) add(known.file);
   }
-  for (const file of order) await fs.copyFile(path.join(modules, file), path.join(tree, 'modules', path.basename(file)));
+  for (const file of order)
+    await fs.copyFile(path.join(modules, file), path.join(tree, 'modules', path.basename(file)));
 
   const init = [
     '#!/bin/busybox sh',
     '/bin/busybox --install -s /bin',
     'mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev',
-    ...order.map((file) => `${insertion(path.basename(file))} || echo "lab: cannot load ${path.basename(file)}"`),
+    ...order.map(
+      (file) => `${insertion(path.basename(file))} || echo "lab: cannot load ${path.basename(file)}"`,
+    ),
     'for try in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/vda ] && break; usleep 100000; done',
     // No journal and no barrier: the disk is thrown away with the guest.
     'mount -t ext4 -o rw,noatime,nobarrier /dev/vda /root || { echo "lab: no root disk"; poweroff -f; }',
@@ -181,7 +210,10 @@ async function exists(file: string): Promise<boolean> {
 
 async function firstExisting(files: string[]): Promise<string | undefined> {
   for (const file of files) {
-    const found = await fs.access(file).then(() => true, () => false);
+    const found = await fs.access(file).then(
+      () => true,
+      () => false,
+    );
     if (found) return file;
   }
   return undefined;

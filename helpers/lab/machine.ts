@@ -5,9 +5,9 @@ import net from 'node:net';
 import path from 'node:path';
 import { execa } from 'execa';
 import { Inconclusive, messageOf } from '../errors.ts';
+import { until } from '../waiting.ts';
 import type { HostTools } from './hosttools.ts';
 import type { Kernel } from './kernel.ts';
-import { until } from '../waiting.ts';
 import { Qmp } from './qmp.ts';
 
 export type Accelerator = 'kvm' | 'tcg';
@@ -65,13 +65,19 @@ export async function freeAddress(taken: ReadonlySet<string> = new Set()): Promi
   for (const address of LAB_ADDRESSES) {
     if (!taken.has(address) && (await canListen(address, PORTS.engine))) return address;
   }
-  throw new Inconclusive('lab', `all ${LAB_ADDRESSES.length} lab addresses (${LAB_ADDRESSES[0]} and on) are in use: end another run.`);
+  throw new Inconclusive(
+    'lab',
+    `all ${LAB_ADDRESSES.length} lab addresses (${LAB_ADDRESSES[0]} and on) are in use: end another run.`,
+  );
 }
 
 async function canListen(host: string, port: number): Promise<boolean> {
   const server = net.createServer();
   server.listen({ host, port, exclusive: true });
-  const listening = await Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)]);
+  const listening = await Promise.race([
+    once(server, 'listening').then(() => true),
+    once(server, 'error').then(() => false),
+  ]);
   server.close();
   return listening;
 }
@@ -97,7 +103,9 @@ export class Machine implements AsyncDisposable {
     });
     this.#exit = new Promise((resolve) => {
       child.once('error', (error) => resolve(error.message));
-      child.once('exit', (code, signal) => resolve(`QEMU ended with ${signal ?? code}${told ? `: ${told.trim()}` : ''}`));
+      child.once('exit', (code, signal) =>
+        resolve(`QEMU ended with ${signal ?? code}${told ? `: ${told.trim()}` : ''}`),
+      );
     });
     void this.#exit.then((how) => {
       this.#ended = how;
@@ -121,10 +129,21 @@ export class Machine implements AsyncDisposable {
   }): Promise<Machine> {
     const { tools, kernel, shape, disks, address, folder } = options;
     const consoleFile = path.join(folder, 'console.log');
-    const forwards = [PORTS.engine, ...mappedPorts()].map((port) => `hostfwd=tcp:${address}:${port}-:${port}`).join(',');
+    const forwards = [PORTS.engine, ...mappedPorts()]
+      .map((port) => `hostfwd=tcp:${address}:${port}-:${port}`)
+      .join(',');
     const parameters = [
       ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-name', 'swarmproof'],
-      ...['-machine', 'q35', '-cpu', CPU[shape.accelerator], '-smp', String(shape.cpus), '-m', `${shape.memoryBytes / 1024 ** 2}M`],
+      ...[
+        '-machine',
+        'q35',
+        '-cpu',
+        CPU[shape.accelerator],
+        '-smp',
+        String(shape.cpus),
+        '-m',
+        `${shape.memoryBytes / 1024 ** 2}M`,
+      ],
       ...['-accel', shape.accelerator === 'kvm' ? 'kvm' : `tcg,thread=multi,tb-size=${TRANSLATION_CACHE}`],
       ...['-kernel', kernel.image, '-initrd', kernel.initramfs],
       ...['-append', options.commandLine ?? kernelCommandLine()],
@@ -136,7 +155,10 @@ export class Machine implements AsyncDisposable {
         `virtio-blk-pci,drive=disk${i}`,
       ]),
       // restrict=on: the guest reaches neither the host nor anything beyond; forwards into it keep working.
-      ...['-netdev', `user,id=net0,restrict=on,ipv6=off,net=198.18.83.0/24,host=198.18.83.2,dhcpstart=198.18.83.15,${forwards}`],
+      ...[
+        '-netdev',
+        `user,id=net0,restrict=on,ipv6=off,net=198.18.83.0/24,host=198.18.83.2,dhcpstart=198.18.83.15,${forwards}`,
+      ],
       ...['-device', 'virtio-net-pci,netdev=net0,romfile='],
       ...['-device', 'virtio-rng-pci'],
       // Free pages are reported to QEMU, which forgets them: they are then neither memory here nor bytes in a checkpoint.
@@ -161,7 +183,10 @@ export class Machine implements AsyncDisposable {
     try {
       await machine.#qmp.open();
     } catch (error) {
-      throw new Inconclusive('lab', `QEMU did not start: ${machine.#ended ?? (await Promise.race([machine.#exit, messageOf(error)]))}`);
+      throw new Inconclusive(
+        'lab',
+        `QEMU did not start: ${machine.#ended ?? (await Promise.race([machine.#exit, messageOf(error)]))}`,
+      );
     }
     return machine;
   }
@@ -221,7 +246,9 @@ export class Machine implements AsyncDisposable {
   }
 
   async #mappedRam(): Promise<void> {
-    await this.#qmp.command('migrate-set-capabilities', { capabilities: [{ capability: 'mapped-ram', state: true }] });
+    await this.#qmp.command('migrate-set-capabilities', {
+      capabilities: [{ capability: 'mapped-ram', state: true }],
+    });
     // Unlimited: the default of 128 MiB/s is meant for networks.
     await this.#qmp.command('migrate-set-parameters', { 'max-bandwidth': 0 });
   }
@@ -230,7 +257,10 @@ export class Machine implements AsyncDisposable {
     await until(
       what,
       async () => {
-        const { status, 'error-desc': why } = await this.#qmp.command<{ status: string; 'error-desc'?: string }>('query-migrate');
+        const { status, 'error-desc': why } = await this.#qmp.command<{
+          status: string;
+          'error-desc'?: string;
+        }>('query-migrate');
         if (status === 'failed') throw new Inconclusive('lab', `${what}: ${why ?? 'QEMU says failed'}`);
         return status === 'completed' ? status : undefined;
       },
@@ -268,6 +298,17 @@ function kernelCommandLine(): string {
 /** A copy-on-write layer over a read-only disk. */
 export async function overlayDisk(tools: HostTools, backing: Disk, file: string): Promise<Disk> {
   const [qemuImg, ...args] = tools.command('qemu-img');
-  await execa(qemuImg, [...args, 'create', '-q', '-f', 'qcow2', '-b', backing.file, '-F', backing.format, file]);
+  await execa(qemuImg, [
+    ...args,
+    'create',
+    '-q',
+    '-f',
+    'qcow2',
+    '-b',
+    backing.file,
+    '-F',
+    backing.format,
+    file,
+  ]);
   return { file, format: 'qcow2', readonly: false };
 }

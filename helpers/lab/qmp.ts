@@ -17,7 +17,10 @@ interface Reply {
  */
 export class Qmp {
   readonly #input: Writable;
-  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void; command: string }>();
+  readonly #waiting = new Map<
+    number,
+    { resolve: (value: unknown) => void; reject: (error: Error) => void; command: string }
+  >();
   #next = 1;
   #ended: Error | undefined;
   readonly #greeting: Promise<void>;
@@ -36,7 +39,8 @@ export class Qmp {
       if (reply.id === undefined) return;
       const waiting = this.#waiting.get(reply.id);
       this.#waiting.delete(reply.id);
-      if (reply.error) waiting?.reject(new Inconclusive('lab', `QEMU refused ${waiting.command}: ${reply.error.desc}`));
+      if (reply.error)
+        waiting?.reject(new Inconclusive('lab', `QEMU refused ${waiting.command}: ${reply.error.desc}`));
       else waiting?.resolve(reply.return);
     });
     void once(lines, 'close').then(() => this.#end(new Error('QEMU ended')));
@@ -54,9 +58,12 @@ export class Qmp {
 
   /** Runs one command. @throws Inconclusive when QEMU refuses it or ends. */
   async command<T = unknown>(execute: string, args: Record<string, unknown> = {}): Promise<T> {
-    if (this.#ended) throw new Inconclusive('lab', `QEMU has ended before ${execute}: ${this.#ended.message}`);
+    if (this.#ended)
+      throw new Inconclusive('lab', `QEMU has ended before ${execute}: ${this.#ended.message}`);
     const id = this.#next++;
-    const answer = new Promise<unknown>((resolve, reject) => this.#waiting.set(id, { resolve, reject, command: execute }));
+    const answer = new Promise<unknown>((resolve, reject) =>
+      this.#waiting.set(id, { resolve, reject, command: execute }),
+    );
     this.#input.write(`${JSON.stringify({ execute, arguments: args, id })}\n`);
     return answer as Promise<T>;
   }

@@ -84,7 +84,7 @@ export const SETTINGS = {
   },
   LAB_QEMU: {
     meaning: 'QEMU to use: our own from Debian packages, or one of yours (10.0 or newer)',
-    known: "packaged, or the path of a qemu-system-x86_64",
+    known: 'packaged, or the path of a qemu-system-x86_64',
     default: 'packaged',
     schema: z.union([z.literal('packaged'), z.string().startsWith('/')]),
   },
@@ -121,7 +121,9 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
   });
   const misspelt = Object.keys(env).filter((name) => /^LAB_/.test(name) && !(name in SETTINGS));
   if (misspelt.length > 0) {
-    throw new UsageError(`${misspelt.join(', ')} is no setting; there are ${Object.keys(SETTINGS).join(', ')}.`);
+    throw new UsageError(
+      `${misspelt.join(', ')} is no setting; there are ${Object.keys(SETTINGS).join(', ')}.`,
+    );
   }
   return Object.fromEntries(entries) as Settings;
 }

@@ -2,19 +2,28 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
-import { messageOf } from '../errors.ts';
-import { chooseAccelerator } from './accelerator.ts';
-import { type Artifact, Cache, type Progress } from './cache.ts';
-import { keyOf } from '../key.ts';
 import { type Certificates, makeCertificates } from '../engine/certificates.ts';
 import { type EngineAddress, engineClient } from '../engine/client.ts';
+import { messageOf } from '../errors.ts';
+import { keyOf } from '../key.ts';
+import { until } from '../waiting.ts';
+import { chooseAccelerator } from './accelerator.ts';
+import { type Artifact, Cache, type Progress } from './cache.ts';
 import { guestDisk } from './guestdisk.ts';
 import { type HostTools, hostTools } from './hosttools.ts';
-import { type Image, images } from './images.ts';
+import { images } from './images.ts';
 import { debianKernel, type Kernel } from './kernel.ts';
-import { CONSOLES, type Disk, LAB_ADDRESSES, Machine, type MachineShape, overlayDisk, PORTS } from './machine.ts';
-import { until } from '../waiting.ts';
+import {
+  CONSOLES,
+  type Disk,
+  LAB_ADDRESSES,
+  Machine,
+  type MachineShape,
+  overlayDisk,
+  PORTS,
+} from './machine.ts';
 import type { Settings } from './settings.ts';
+import type { Image } from './trees.ts';
 
 /** Time limits of our own side: how long a healthy lab may take, many times what was measured (15 s and 0.2 s). */
 const LIMITS = { engineAnswersMs: 180_000 } as const;
@@ -45,7 +54,10 @@ export class VmLab {
   readonly images: { vmRoot: Image; node: Image; toolbox: Image; workload: Image };
   readonly #disk: { artifact: Artifact; file: string };
 
-  private constructor(fields: Pick<VmLab, 'cache' | 'tools' | 'kernel' | 'shape' | 'images'>, disk: { artifact: Artifact; file: string }) {
+  private constructor(
+    fields: Pick<VmLab, 'cache' | 'tools' | 'kernel' | 'shape' | 'images'>,
+    disk: { artifact: Artifact; file: string },
+  ) {
     this.cache = fields.cache;
     this.tools = fields.tools;
     this.kernel = fields.kernel;
@@ -61,10 +73,19 @@ export class VmLab {
     const tools = await hostTools(cache, { mirror, qemu: settings.LAB_QEMU }, progress);
     const kernel = await debianKernel(cache, tools, settings.KERNEL, mirror, progress);
     const making = images(cache, settings.ENGINE, mirror, progress);
-    const [vmRoot, node, toolbox, workload] = await Promise.all([making.vmRoot, making.node, making.toolbox, making.workload]);
+    const [vmRoot, node, toolbox, workload] = await Promise.all([
+      making.vmRoot,
+      making.node,
+      making.toolbox,
+      making.workload,
+    ]);
     const disk = await guestDisk(cache, tools, vmRoot, [node, toolbox, workload], progress);
     const accelerator = await chooseAccelerator(cache, tools, kernel, settings.LAB_ACCEL, progress);
-    const shape = { accelerator, memoryBytes: settings.LAB_MEMORY, cpus: Math.min(2, os.availableParallelism()) };
+    const shape = {
+      accelerator,
+      memoryBytes: settings.LAB_MEMORY,
+      cpus: Math.min(2, os.availableParallelism()),
+    };
     return new VmLab({ cache, tools, kernel, shape, images: { vmRoot, node, toolbox, workload } }, disk);
   }
 
@@ -147,7 +168,15 @@ export class VmLab {
     for (const key of ancestors) await this.cache.find('checkpoint', key);
     const tlsDisk = path.join(from, 'tls.tar');
     const backing: Disk = { file: path.join(from, 'root.qcow2'), format: 'qcow2', readonly: true };
-    const vm = await this.#start({ folder, address, backing, tlsDisk, tls, incoming: true, ancestors: [checkpoint.artifact.key, ...ancestors] });
+    const vm = await this.#start({
+      folder,
+      address,
+      backing,
+      tlsDisk,
+      tls,
+      incoming: true,
+      ancestors: [checkpoint.artifact.key, ...ancestors],
+    });
     try {
       await vm.machine.loadFrom(path.join(from, 'ram'));
     } catch (error) {
@@ -172,7 +201,9 @@ export class VmLab {
     const checkpoints = (await this.cache.list()).filter(({ kind }) => kind === 'checkpoint');
     let total = checkpoints.reduce((sum, { bytes }) => sum + bytes, 0);
     const gone = new Set<string>();
-    const lineage = new Map(await Promise.all(checkpoints.map(async (one) => [one.key, await ancestorsOf(one)] as const)));
+    const lineage = new Map(
+      await Promise.all(checkpoints.map(async (one) => [one.key, await ancestorsOf(one)] as const)),
+    );
     for (const oldest of checkpoints) {
       if (total <= limitBytes) break;
       for (const one of checkpoints) {
@@ -203,7 +234,11 @@ export class VmLab {
       tools: this.tools,
       kernel: this.kernel,
       shape: this.shape,
-      disks: [root, { file: this.kernel.modulesDisk, format: 'raw', readonly: true }, { file: tlsDisk, format: 'raw', readonly: true }],
+      disks: [
+        root,
+        { file: this.kernel.modulesDisk, format: 'raw', readonly: true },
+        { file: tlsDisk, format: 'raw', readonly: true },
+      ],
       address,
       folder,
       incoming,

@@ -1,7 +1,12 @@
-import { messageOf, Inconclusive } from '../errors.ts';
+import { Inconclusive, messageOf } from '../errors.ts';
 import { type Link, parseIpAddresses } from './parse/ip-address.ts';
 import { parseIptablesSave, type Ruleset } from './parse/iptables.ts';
-import { parseIpvsStats, parseIpvsTable, type VirtualService, type VirtualServiceStats } from './parse/ipvsadm.ts';
+import {
+  parseIpvsStats,
+  parseIpvsTable,
+  type VirtualService,
+  type VirtualServiceStats,
+} from './parse/ipvsadm.ts';
 import type { Toolbox } from './shell.ts';
 
 /** What can be read in a network namespace. */
@@ -39,9 +44,15 @@ const COMMANDS: Record<Aspect, string> = {
  * @param which name patterns of the namespaces (shell globs such as `lb_*`), or all when left out.
  * @throws Inconclusive (observer) when a tool fails or prints what no parser knows.
  */
-export async function observeNode(toolbox: Toolbox, aspects: readonly Aspect[] = ASPECTS, which?: readonly string[]): Promise<NamespaceState[]> {
+export async function observeNode(
+  toolbox: Toolbox,
+  aspects: readonly Aspect[] = ASPECTS,
+  which?: readonly string[],
+): Promise<NamespaceState[]> {
   const patterns = which ?? [HOST, '*'];
-  const inside = aspects.map((aspect) => `printf '%s\\n' '@@ ${aspect}'; ${COMMANDS[aspect]} || exit 1`).join('; ');
+  const inside = aspects
+    .map((aspect) => `printf '%s\\n' '@@ ${aspect}'; ${COMMANDS[aspect]} || exit 1`)
+    .join('; ');
   const script = [
     `cd /proc/1/root${NETNS} || exit 1`,
     // A namespace that is being removed is still a plain file for a while: it is no namespace (stat -f says nsfs).
@@ -55,10 +66,14 @@ export async function observeNode(toolbox: Toolbox, aspects: readonly Aspect[] =
   try {
     return parseSections(text);
   } catch (error) {
-    throw new Inconclusive('observer', `what the tools beside ${toolbox.name} printed is not understood: ${messageOf(error)}`, {
-      node: toolbox.name,
-      cause: error,
-    });
+    throw new Inconclusive(
+      'observer',
+      `what the tools beside ${toolbox.name} printed is not understood: ${messageOf(error)}`,
+      {
+        node: toolbox.name,
+        cause: error,
+      },
+    );
   }
 }
 

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
-import { Inconclusive, messageOf } from '../errors.ts';
 import type { ClientCertificates } from '../engine/certificates.ts';
+import { Inconclusive, messageOf } from '../errors.ts';
 
 /** What a script printed (standard output and error, in order) and how it ended. */
 export interface Output {
@@ -71,7 +71,10 @@ export class Shell {
   }
 
   async run(script: string, limitMs: number): Promise<Output> {
-    return this.#write((mark) => `( ${script}\n) 2>&1 </dev/null; printf '\\n%s %s\\n' ${mark} $?\n`, limitMs);
+    return this.#write(
+      (mark) => `( ${script}\n) 2>&1 </dev/null; printf '\\n%s %s\\n' ${mark} $?\n`,
+      limitMs,
+    );
   }
 
   /**
@@ -81,7 +84,10 @@ export class Shell {
    */
   async replace(entry: string, limitMs: number): Promise<void> {
     // Nothing may follow the line before the new shell reads: the old one would have taken it with it.
-    await this.#write((mark) => `exec ${entry} sh -c "printf '\\n%s 0\\n' ${mark}; exec sh 2>/dev/null"\n`, limitMs);
+    await this.#write(
+      (mark) => `exec ${entry} sh -c "printf '\\n%s 0\\n' ${mark}; exec sh 2>/dev/null"\n`,
+      limitMs,
+    );
   }
 
   async #write(line: (mark: string) => string, limitMs: number): Promise<Output> {
@@ -100,7 +106,8 @@ export class Shell {
         const end = this.#text.indexOf(`\n${mark} `);
         const tail = end < 0 ? '' : this.#text.slice(end + mark.length + 2);
         if (tail.includes('\n')) return { text: this.#text.slice(0, end), status: Number.parseInt(tail, 10) };
-        if (this.#broken) throw new Error(`${this.#broken}; it had printed: ${JSON.stringify(this.#text.slice(-300))}`);
+        if (this.#broken)
+          throw new Error(`${this.#broken}; it had printed: ${JSON.stringify(this.#text.slice(-300))}`);
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
@@ -148,10 +155,14 @@ export class Toolbox {
       return await shell.run(script, limitMs);
     } catch (error) {
       const first = script.trim().split('\n')[0];
-      throw new Inconclusive('observer', `the shell beside ${this.name} broke during \`${first}\`: ${messageOf(error)}`, {
-        node: this.name,
-        cause: error,
-      });
+      throw new Inconclusive(
+        'observer',
+        `the shell beside ${this.name} broke during \`${first}\`: ${messageOf(error)}`,
+        {
+          node: this.name,
+          cause: error,
+        },
+      );
     } finally {
       if (shell?.usable) this.#idle.push(shell);
     }
@@ -161,9 +172,13 @@ export class Toolbox {
   async must(script: string, options: { limitMs?: number } = {}): Promise<string> {
     const { text, status } = await this.run(script, options);
     if (status !== 0) {
-      throw new Inconclusive('observer', `a command beside ${this.name} ended with ${status}: \`${script.trim()}\`: ${text.trim()}`, {
-        node: this.name,
-      });
+      throw new Inconclusive(
+        'observer',
+        `a command beside ${this.name} ended with ${status}: \`${script.trim()}\`: ${text.trim()}`,
+        {
+          node: this.name,
+        },
+      );
     }
     return text;
   }

@@ -61,16 +61,25 @@ export interface StartedPool {
  * @param options.outlive whether it outlives this process (`lab up`). If not, it holds our pipe, and ends with everything
  *   it started as soon as this process is gone, however it went.
  */
-export async function startPool(options: { outlive: boolean; env?: NodeJS.ProcessEnv }): Promise<StartedPool> {
-  const daemon = spawn(process.execPath, [path.join(import.meta.dirname, 'daemon.ts'), options.outlive ? '--outlive' : '--lifeline'], {
-    // A session of its own: Ctrl-C reaches the runner, which ends the pool in its own order.
-    detached: true,
-    stdio: ['pipe', 'pipe', options.outlive ? 'ignore' : 'inherit'],
-    env: { ...process.env, ...options.env },
-  });
+export async function startPool(options: {
+  outlive: boolean;
+  env?: NodeJS.ProcessEnv;
+}): Promise<StartedPool> {
+  const daemon = spawn(
+    process.execPath,
+    [path.join(import.meta.dirname, 'daemon.ts'), options.outlive ? '--outlive' : '--lifeline'],
+    {
+      // A session of its own: Ctrl-C reaches the runner, which ends the pool in its own order.
+      detached: true,
+      stdio: ['pipe', 'pipe', options.outlive ? 'ignore' : 'inherit'],
+      env: { ...process.env, ...options.env },
+    },
+  );
   const [line] = await Promise.race([
     once(readline.createInterface({ input: daemon.stdout as NodeJS.ReadableStream }), 'line'),
-    once(daemon, 'exit').then(([code]) => [JSON.stringify({ error: `the lab's pool did not start (exit ${code})` })]),
+    once(daemon, 'exit').then(([code]) => [
+      JSON.stringify({ error: `the lab's pool did not start (exit ${code})` }),
+    ]),
   ]);
   const said = JSON.parse(String(line)) as { socket?: string; error?: string };
   if (!said.socket) throw new UsageError(said.error ?? "the lab's pool did not start");

@@ -11,7 +11,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Inconclusive, messageOf, UsageError } from '../errors.ts';
 import { Cache } from '../lab/cache.ts';
-import { readSettings } from '../lab/settings.ts';
+import { readSettings, type Settings } from '../lab/settings.ts';
 import type { AnswerLine, PoolCalls, Provider } from './protocol.ts';
 import { openRunFolder, sweepRuns } from './runs.ts';
 
@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   const provider: Provider =
     settings.LAB === 'vm'
       ? new (await import('./vm-provider.ts')).VmProvider(settings, run.folder)
-      : new (await import('./docker-provider.ts')).DockerProvider(settings);
+      : await dockerProvider(settings, run.folder);
 
   let ending: Promise<void> | undefined;
   const end = () => {
@@ -39,7 +39,9 @@ async function main(): Promise<void> {
   };
 
   const handle = async (call: string, request: never, progress: (line: string) => void): Promise<unknown> => {
-    const calls: { [C in keyof PoolCalls]: (request: PoolCalls[C]['request']) => Promise<PoolCalls[C]['answer']> } = {
+    const calls: {
+      [C in keyof PoolCalls]: (request: PoolCalls[C]['request']) => Promise<PoolCalls[C]['answer']>;
+    } = {
       async prepare({ slots }) {
         if (swept > 0) progress(`removed what ${swept} killed run${swept > 1 ? 's' : ''} had left`);
         return provider.prepare(slots, progress);
@@ -69,7 +71,13 @@ async function main(): Promise<void> {
       send({ result: await handle((request.url ?? '').slice(1), body, (progress) => send({ progress })) });
     } catch (error) {
       const reason = error instanceof Inconclusive ? error.reason : 'lab';
-      send({ error: { kind: error instanceof UsageError ? 'usage' : 'inconclusive', reason, message: messageOf(error) } });
+      send({
+        error: {
+          kind: error instanceof UsageError ? 'usage' : 'inconclusive',
+          reason,
+          message: messageOf(error),
+        },
+      });
     }
     response.end();
   });
@@ -78,9 +86,18 @@ async function main(): Promise<void> {
   server.listen(run.socket);
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end());
-  if (outlive) await fs.writeFile(path.join(run.folder, 'kept.json'), JSON.stringify({ socket: run.socket, pid: process.pid, settings }));
+  if (outlive)
+    await fs.writeFile(
+      path.join(run.folder, 'kept.json'),
+      JSON.stringify({ socket: run.socket, pid: process.pid, settings }),
+    );
   else process.stdin.on('close', () => void end()).resume();
   server.once('listening', () => process.stdout.write(`${JSON.stringify({ socket: run.socket })}\n`));
+}
+
+async function dockerProvider(settings: Settings, folder: string): Promise<Provider> {
+  const { DockerProvider, engineOfEnvironment } = await import('./docker-provider.ts');
+  return new DockerProvider(settings, folder, await engineOfEnvironment());
 }
 
 await main().catch((error) => {

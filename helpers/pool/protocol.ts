@@ -25,7 +25,8 @@ export interface PoolStatus {
   provider: 'vm' | 'docker';
   /** Why no lab can be lent any more, with the console's tail; null while all is well. */
   dead: string | null;
-  labs: { slot: number; host: string; pid: number | null }[];
+  /** The labs that are lent now, with what their leases said. */
+  labs: (Omit<Lease, 'level'> & { slot: number; pid: number | null })[];
 }
 
 /** What a pool can be asked: request and answer of each, by path. */

@@ -27,7 +27,9 @@ export async function openRunFolder(cacheRoot: string): Promise<RunFolder> {
   const folder = path.join(cacheRoot, 'runs', randomBytes(4).toString('hex'));
   const socket = path.join(folder, 'pool.sock');
   if (Buffer.byteLength(socket) > SOCKET_PATH_MAX) {
-    throw new UsageError(`the path of LAB_CACHE is too long for a socket (${socket}, at most ${SOCKET_PATH_MAX} bytes): choose a shorter one.`);
+    throw new UsageError(
+      `the path of LAB_CACHE is too long for a socket (${socket}, at most ${SOCKET_PATH_MAX} bytes): choose a shorter one.`,
+    );
   }
   await fs.mkdir(folder, { recursive: true, mode: 0o700 });
   const held = await lock(path.join(folder, 'in-use'), 'exclusive');
@@ -74,7 +76,10 @@ async function runFolders(cacheRoot: string): Promise<string[]> {
 
 async function inUse(folder: string): Promise<boolean> {
   const file = path.join(folder, 'in-use');
-  const exists = await fs.access(file).then(() => true, () => false);
+  const exists = await fs.access(file).then(
+    () => true,
+    () => false,
+  );
   if (!exists) return false;
   const tried = await execa('flock', ['-n', '-x', file, 'true'], { reject: false });
   return tried.exitCode !== 0;

@@ -1,15 +1,15 @@
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { Inconclusive, messageOf } from '../errors.ts';
+import type { Certificates } from '../engine/certificates.ts';
 import { engineClient } from '../engine/client.ts';
+import { Inconclusive, messageOf } from '../errors.ts';
 import { CONSOLES, consoleSocket, freeAddress } from '../lab/machine.ts';
 import type { Settings } from '../lab/settings.ts';
 import { type Checkpoint, type RunningVm, VmLab } from '../lab/vm.ts';
 import { Shell } from '../observe/shell.ts';
 import type { SwarmFacts, ToolboxFacts } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
-import type { Certificates } from '../engine/certificates.ts';
 import type { Cell } from '../verdict/model.ts';
 import type { Lease, PoolStatus, Prepared, Provider } from './protocol.ts';
 
@@ -28,6 +28,7 @@ const CLOCK_LIMIT_MS = 30_000;
 interface Lent {
   vm: RunningVm;
   address: string;
+  lease: Omit<Lease, 'level'>;
 }
 
 /** Labs that are guests of our own: every lease is a fresh restore of a checkpoint. */
@@ -97,7 +98,11 @@ export class VmProvider implements Provider {
   }
 
   async status(): Promise<PoolStatus> {
-    const labs = [...this.#lent].map(([slot, { vm, address }]) => ({ slot, host: address, pid: vm.machine.pid ?? null }));
+    const labs = [...this.#lent].map(([slot, { vm, lease }]) => ({
+      slot,
+      pid: vm.machine.pid ?? null,
+      ...lease,
+    }));
     return { provider: 'vm', dead: this.#dead, labs };
   }
 
@@ -131,14 +136,25 @@ export class VmProvider implements Provider {
       await using vm = await lab.restore(booted, folder, address);
       await setClock(vm.folder);
       const { managers, workers } = this.#settings.NODES;
-      const request = { engine: vm.engine, certificates: booted.payload, managers, workers, workloadTar: lab.images.workload.file };
+      const request = {
+        engine: vm.engine,
+        certificates: booted.payload,
+        managers,
+        workers,
+        workloadTar: lab.images.workload.file,
+      };
       const facts = await withConsole(vm, () => formSwarmInChild(request, folder, progress));
       return await lab.save(vm, this.#swarmRecipe(lab), await placeShells(vm, facts));
     });
   }
 
   /** The checkpoint of a booted guest whose engine answers. */
-  async #booted(lab: VmLab, folder: string, address: string, progress: (line: string) => void): Promise<Checkpoint<Certificates>> {
+  async #booted(
+    lab: VmLab,
+    folder: string,
+    address: string,
+    progress: (line: string) => void,
+  ): Promise<Checkpoint<Certificates>> {
     const recipe = { checkpoint: 'booted', lab: lab.key };
     const known = await lab.findCheckpoint<Certificates>(recipe);
     if (known) return known;
@@ -148,7 +164,11 @@ export class VmProvider implements Provider {
   }
 
   /** A running guest from a checkpoint, its clock set; undefined when the checkpoint was no good and is gone. */
-  async #restored(slot: number, checkpoint: Checkpoint<SwarmFacts>, progress: (line: string) => void): Promise<Omit<Lease, 'level'> | undefined> {
+  async #restored(
+    slot: number,
+    checkpoint: Checkpoint<SwarmFacts>,
+    progress: (line: string) => void,
+  ): Promise<Omit<Lease, 'level'> | undefined> {
     const lab = this.#requireLab();
     const folder = await this.#slotFolder(`slot-${slot}`);
     const address = await freeAddress(this.#addresses());
@@ -163,18 +183,20 @@ export class VmProvider implements Provider {
       await lab.discard(checkpoint);
       return undefined;
     }
-    const lent = { vm, address };
+    const lease = { host: address, consoles: folder, swarm };
+    const lent = { vm, address, lease };
     this.#lent.set(slot, lent);
     void vm.machine.exit.then(async (how) => {
       if (this.#closing || this.#lent.get(slot) !== lent) return;
       this.#dead = `the lab of slot ${slot} died: ${how}\nconsole:\n${await lent.vm.machine.consoleTail()}`;
     });
-    return { host: address, consoles: folder, swarm };
+    return lease;
   }
 
   async #trim(lab: VmLab, progress: (line: string) => void): Promise<void> {
     const freed = await lab.trimCheckpoints(this.#settings.LAB_CACHE_SIZE);
-    if (freed > 0) progress(`removed ${freed} checkpoints not used for longest, to stay within LAB_CACHE_SIZE`);
+    if (freed > 0)
+      progress(`removed ${freed} checkpoints not used for longest, to stay within LAB_CACHE_SIZE`);
   }
 
   async #slotFolder(name: string): Promise<string> {
@@ -215,7 +237,9 @@ export class VmProvider implements Provider {
   }
 
   #cell(lab: VmLab, swarm: SwarmFacts): Cell {
-    const images = Object.values(lab.images).map(({ name, hash, packages }) => [name, { hash, packages }] as const);
+    const images = Object.values(lab.images).map(
+      ({ name, hash, packages }) => [name, { hash, packages }] as const,
+    );
     return {
       name: 'default',
       kernel: lab.kernel.release,
@@ -223,14 +247,20 @@ export class VmProvider implements Provider {
       nodes: swarm.nodes.map(({ name, role, address }) => ({ name, role, address })),
       qemu: lab.tools.qemuVersion,
       accelerator: lab.shape.accelerator,
-      images: Object.fromEntries([...images, ['kernel', { hash: lab.kernel.artifact.key, packages: lab.kernel.packages }]]),
+      images: Object.fromEntries([
+        ...images,
+        ['kernel', { hash: lab.kernel.artifact.key, packages: lab.kernel.packages }],
+      ]),
     };
   }
 }
 
 /** How many labs this machine carries side by side: two cores and a guest's memory each, one at least. */
 export function defaultSlots(memoryBytes: number): number {
-  return Math.max(1, Math.min(Math.floor(os.availableParallelism() / 2), Math.floor(os.freemem() / (memoryBytes * 1.5))));
+  return Math.max(
+    1,
+    Math.min(Math.floor(os.availableParallelism() / 2), Math.floor(os.freemem() / (memoryBytes * 1.5))),
+  );
 }
 
 /** The console of the guest's own root shell; toolboxes have those after it. */
@@ -257,7 +287,10 @@ async function placeShells(vm: RunningVm, swarm: SwarmFacts): Promise<SwarmFacts
     if (console >= CONSOLES) return toolbox;
     const { State } = await docker.getContainer(toolbox.container).inspect();
     const shell = await Shell.onConsole(consoleSocket(vm.folder, console));
-    await shell.replace(`nsenter --target ${State.Pid} --mount --uts --ipc --net --pid -- ${inside}`, CLOCK_LIMIT_MS);
+    await shell.replace(
+      `nsenter --target ${State.Pid} --mount --uts --ipc --net --pid -- ${inside}`,
+      CLOCK_LIMIT_MS,
+    );
     shell.close();
     return { ...toolbox, console };
   };
@@ -267,14 +300,22 @@ async function placeShells(vm: RunningVm, swarm: SwarmFacts): Promise<SwarmFacts
       toolbox: await place(node.toolbox, GUEST_CONSOLE + 2 + i, 'nsenter --net=/proc/1/ns/net'),
     })),
   );
-  return { ...swarm, nodes, outsider: { ...swarm.outsider, ...(await place(swarm.outsider, GUEST_CONSOLE + 1, '')) } };
+  return {
+    ...swarm,
+    nodes,
+    outsider: { ...swarm.outsider, ...(await place(swarm.outsider, GUEST_CONSOLE + 1, '')) },
+  };
 }
 
 async function withConsole<T>(vm: RunningVm, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    throw new Inconclusive('lab', `${messageOf(error)}\nthe guest's console:\n${await vm.machine.consoleTail(15)}`, { cause: error });
+    throw new Inconclusive(
+      'lab',
+      `${messageOf(error)}\nthe guest's console:\n${await vm.machine.consoleTail(15)}`,
+      { cause: error },
+    );
   }
 }
 

@@ -32,12 +32,17 @@ export function virtualService(state: NamespaceState, mark: number): VirtualServ
 
 /** Mark that the mangle table sets for a VIP, or undefined when no rule does. */
 export function markOfVip(state: NamespaceState, vip: string, chain: string): number | undefined {
-  const rule = rulesOf(state.rules ?? { tables: {}, warnings: [] }, 'mangle', chain)?.find((one) => destination(one)?.value === `${vip}/32`);
+  const rule = rulesOf(state.rules ?? { tables: {}, warnings: [] }, 'mangle', chain)?.find(
+    (one) => destination(one)?.value === `${vip}/32`,
+  );
   return rule ? (setMark(rule) ?? undefined) : undefined;
 }
 
 /** Mark that the ingress sandbox sets for a published port, or undefined when no rule does. */
-export function markOfPort(state: NamespaceState, port: { published: number; protocol: string }): number | undefined {
+export function markOfPort(
+  state: NamespaceState,
+  port: { published: number; protocol: string },
+): number | undefined {
   const rule = rulesOf(state.rules ?? { tables: {}, warnings: [] }, 'mangle', 'PREROUTING')?.find(
     (one) => destinationPort(one)?.value === String(port.published) && protocol(one)?.value === port.protocol,
   );
@@ -53,7 +58,11 @@ export function disagreements(view: SwarmView, witnesses: readonly NodeWitness[]
     .map(({ name, replicas, tasks }) => `API: ${name} wants ${replicas} tasks, ${tasks.length} run`);
   for (const witness of witnesses) {
     for (const service of view.services) {
-      problems.push(...dnsProblems(witness, service), ...overlayProblems(witness, service, view), ...ingressProblems(witness, service, view));
+      problems.push(
+        ...dnsProblems(witness, service),
+        ...overlayProblems(witness, service, view),
+        ...ingressProblems(witness, service, view),
+      );
     }
   }
   return problems;
@@ -67,7 +76,11 @@ function dnsProblems({ node, dns }: NodeWitness, service: ServiceView): string[]
       const own = service.endpointMode === 'vip' ? [service.vips[network] ?? 'none'] : tasks;
       return [
         ...differs(`${node}: DNS ${service.name} on ${network}`, own, dns[network]?.[service.name] ?? []),
-        ...differs(`${node}: DNS tasks.${service.name} on ${network}`, tasks, dns[network]?.[`tasks.${service.name}`] ?? []),
+        ...differs(
+          `${node}: DNS tasks.${service.name} on ${network}`,
+          tasks,
+          dns[network]?.[`tasks.${service.name}`] ?? [],
+        ),
       ];
     });
 }
@@ -98,12 +111,19 @@ function ingressProblems(witness: NodeWitness, service: ServiceView, view: Swarm
       const where = `${witness.node}: ${INGRESS_SANDBOX}`;
       if (!state) return [`${where} is not there`];
       const mark = markOfPort(state, port);
-      if (mark === undefined) return [`${where}: no mark for ${port.protocol} port ${port.published} of ${service.name}`];
+      if (mark === undefined)
+        return [`${where}: no mark for ${port.protocol} port ${port.published} of ${service.name}`];
       return serverProblems(where, state, mark, service, ingress.name);
     });
 }
 
-function serverProblems(where: string, state: NamespaceState, mark: number, service: ServiceView, network: string): string[] {
+function serverProblems(
+  where: string,
+  state: NamespaceState,
+  mark: number,
+  service: ServiceView,
+  network: string,
+): string[] {
   const ipvs = virtualService(state, mark);
   if (!ipvs) return [`${where}: mark ${mark} of ${service.name} has no IPVS service`];
   const tasks = service.tasks.map(({ addresses }) => addresses[network] ?? 'none');

@@ -1,5 +1,8 @@
 import type { ClientCertificates } from '../engine/certificates.ts';
 
+/** Label of every container and network of the lab in its engine, so that they can be swept. */
+export const LAB_LABEL = 'swarmproof';
+
 /** Ports inside the lab that its clients use. */
 export const LAB_PORTS = {
   /** Docker's API over TLS. */

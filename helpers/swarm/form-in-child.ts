@@ -1,7 +1,7 @@
 import path from 'node:path';
-import { execa, ExecaError } from 'execa';
-import { Inconclusive } from '../errors.ts';
+import { ExecaError, execa } from 'execa';
 import { writeClientFolder } from '../engine/certificates.ts';
+import { Inconclusive } from '../errors.ts';
 import type { SwarmFacts } from './facts.ts';
 import type { FormRequest } from './form.ts';
 
@@ -12,7 +12,11 @@ import type { FormRequest } from './form.ts';
  *   (`~/.testcontainers.properties`, Docker contexts) can lead it to another engine.
  * @throws Inconclusive with what the child said last.
  */
-export async function formSwarmInChild(request: FormRequest, folder: string, progress: (line: string) => void): Promise<SwarmFacts> {
+export async function formSwarmInChild(
+  request: FormRequest,
+  folder: string,
+  progress: (line: string) => void,
+): Promise<SwarmFacts> {
   const { engine } = request;
   const certificates = path.join(folder, 'client');
   if (engine.tls) await writeClientFolder(certificates, engine.tls);
@@ -37,6 +41,8 @@ export async function formSwarmInChild(request: FormRequest, folder: string, pro
     return JSON.parse(stdout);
   } catch (error) {
     const said = error instanceof ExecaError ? String(error.stderr) : String(error);
-    throw new Inconclusive('lab', `the Swarm could not be formed: ${said.trim().slice(-4000)}`, { cause: error });
+    throw new Inconclusive('lab', `the Swarm could not be formed: ${said.trim().slice(-4000)}`, {
+      cause: error,
+    });
   }
 }

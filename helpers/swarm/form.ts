@@ -1,12 +1,11 @@
 import type Docker from 'dockerode';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
-import { messageOf } from '../errors.ts';
 import type { Certificates } from '../engine/certificates.ts';
 import { type EngineAddress, engineClient, engineFacts } from '../engine/client.ts';
-import { imageName } from '../engine/images.ts';
+import { hasImage, imageName, importImage } from '../engine/images.ts';
+import { messageOf } from '../errors.ts';
 import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
-import { LAB_PORTS } from './facts.ts';
-import { importImage } from '../engine/images.ts';
+import { LAB_LABEL, LAB_PORTS } from './facts.ts';
 
 /** What a Swarm is formed from. */
 export interface FormRequest {
@@ -18,9 +17,6 @@ export interface FormRequest {
   /** Tar of the workload image, imported into every node through its API. */
   workloadTar: string;
 }
-
-/** Marks everything the suite creates in an engine, so that it can be swept. */
-export const LABEL = 'swarmproof';
 
 /** The lab network: outside 10.0.0.0/8, from which Swarm takes its overlays, and 172.16.0.0/12, where bridges lie. */
 const LAB_NETWORK = { name: 'swarmproof', subnet: '192.168.83.0/24', gateway: '192.168.83.1' };
@@ -47,15 +43,28 @@ export async function formSwarm(request: FormRequest, progress: (line: string) =
   await requireSameEngine(docker);
   await docker.createNetwork({
     Name: LAB_NETWORK.name,
-    Labels: { [LABEL]: 'lab' },
+    Labels: { [LAB_LABEL]: 'lab' },
     IPAM: { Config: [{ Subnet: LAB_NETWORK.subnet, Gateway: LAB_NETWORK.gateway }] },
   });
   const members = [
-    ...Array.from({ length: request.managers }, (_, i) => ({ name: `m${i + 1}`, role: 'manager' as const, address: ADDRESS.manager(i + 1) })),
-    ...Array.from({ length: request.workers }, (_, i) => ({ name: `w${i + 1}`, role: 'worker' as const, address: ADDRESS.worker(i + 1) })),
+    ...Array.from({ length: request.managers }, (_, i) => ({
+      name: `m${i + 1}`,
+      role: 'manager' as const,
+      address: ADDRESS.manager(i + 1),
+    })),
+    ...Array.from({ length: request.workers }, (_, i) => ({
+      name: `w${i + 1}`,
+      role: 'worker' as const,
+      address: ADDRESS.worker(i + 1),
+    })),
   ];
   progress(`starting ${members.length} nodes and ${members.length + 1} toolboxes`);
-  const outsider = startToolbox(new LabContainer(imageName('toolbox')).onLabNetwork('outsider', ADDRESS.outsider).withEnvironment({ SHELL_COMMAND: 'sh' }), certificates);
+  const outsider = startToolbox(
+    new LabContainer(imageName('toolbox'))
+      .onLabNetwork('outsider', ADDRESS.outsider)
+      .withEnvironment({ SHELL_COMMAND: 'sh' }),
+    certificates,
+  );
   const nodes = await Promise.all(members.map((member) => startNode(member, request)));
   progress('forming the Swarm');
   await join(nodes, engine.host, certificates);
@@ -70,10 +79,14 @@ export async function formSwarm(request: FormRequest, progress: (line: string) =
 async function requireSameEngine(docker: Docker): Promise<void> {
   const runtime = await getContainerRuntimeClient();
   const [lab, found] = await Promise.all([docker.info(), runtime.container.dockerode.info()]);
-  if (lab.ID !== found.ID) throw new Error(`Testcontainers would use another engine (${found.Name}) than the lab's (${lab.Name})`);
+  if (lab.ID !== found.ID)
+    throw new Error(`Testcontainers would use another engine (${found.Name}) than the lab's (${lab.Name})`);
 }
 
-async function startNode(member: Pick<NodeFacts, 'name' | 'role' | 'address'>, request: FormRequest): Promise<NodeFacts> {
+async function startNode(
+  member: Pick<NodeFacts, 'name' | 'role' | 'address'>,
+  request: FormRequest,
+): Promise<NodeFacts> {
   const { certificates } = request;
   const container = await new LabContainer(imageName('node'))
     .onLabNetwork(member.name, member.address)
@@ -89,7 +102,10 @@ async function startNode(member: Pick<NodeFacts, 'name' | 'role' | 'address'>, r
   const [toolbox, { engine }] = await Promise.all([
     startToolbox(new LabContainer(imageName('toolbox')).beside(container), certificates),
     engineFacts(docker),
-    importImage(docker, request.workloadTar, 'workload'),
+    // Our own node images bring it along; any other gets it through its API.
+    hasImage(docker, 'workload').then((has) =>
+      has ? undefined : importImage(docker, request.workloadTar, 'workload'),
+    ),
   ]);
   return { ...member, container: container.getId(), enginePort, engine, toolbox };
 }
@@ -120,7 +136,9 @@ async function join(nodes: readonly NodeFacts[], host: string, tls: Certificates
   const [first, ...others] = nodes;
   if (!first) throw new Error('a Swarm needs a node');
   await client(first).swarmInit({ ListenAddr: '0.0.0.0:2377', AdvertiseAddr: first.address });
-  const { JoinTokens: tokens } = (await client(first).swarmInspect()) as { JoinTokens: { Manager: string; Worker: string } };
+  const { JoinTokens: tokens } = (await client(first).swarmInspect()) as {
+    JoinTokens: { Manager: string; Worker: string };
+  };
   const joinAs = (node: NodeFacts) =>
     client(node).swarmJoin({
       ListenAddr: '0.0.0.0:2377',
@@ -142,7 +160,7 @@ class LabContainer extends GenericContainer {
 
   constructor(image: string) {
     super(image);
-    this.withLabels({ [LABEL]: 'lab' });
+    this.withLabels({ [LAB_LABEL]: 'lab' });
     // A private cgroup namespace: a node's engine must not see the lab's cgroups, whatever the lab's default is.
     Object.assign(this.hostConfig, { CgroupnsMode: 'private' });
     this.withLogConsumer((stream) => {
@@ -155,7 +173,9 @@ class LabContainer extends GenericContainer {
   /** Testcontainers removes a container that did not start; what it said goes into the error instead. */
   override async start(): Promise<StartedTestContainer> {
     return super.start().catch((error) => {
-      throw new Error(`${this.#name} did not start: ${messageOf(error)}; it said:\n${this.#log}`, { cause: error });
+      throw new Error(`${this.#name} did not start: ${messageOf(error)}; it said:\n${this.#log}`, {
+        cause: error,
+      });
     });
   }
 

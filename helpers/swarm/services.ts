@@ -42,7 +42,9 @@ export const STACK_LABEL = 'swarmproof.stack';
  */
 export function service(
   name: string,
-  options: Partial<Omit<ServiceSpec, 'name' | 'publish'>> & { publish?: number | readonly PublishedPort[] } = {},
+  options: Partial<Omit<ServiceSpec, 'name' | 'publish'>> & {
+    publish?: number | readonly PublishedPort[];
+  } = {},
 ): ServiceSpec {
   const { publish = [] } = options;
   return {
@@ -50,7 +52,8 @@ export function service(
     replicas: options.replicas ?? 1,
     endpointMode: options.endpointMode ?? 'vip',
     networks: options.networks ?? ['front'],
-    publish: typeof publish === 'number' ? [{ published: publish, target: HTTP_PORT, protocol: 'tcp' }] : publish,
+    publish:
+      typeof publish === 'number' ? [{ published: publish, target: HTTP_PORT, protocol: 'tcp' }] : publish,
     on: options.on ?? [],
     env: options.env ?? {},
   };
@@ -67,7 +70,11 @@ export function stack(...services: readonly ServiceSpec[]): Stack {
  * @param networkIds by network name.
  * @param allNodes names of all nodes: where a service may run is said by excluding the others.
  */
-export function createServiceBody(spec: ServiceSpec, networkIds: ReadonlyMap<string, string>, allNodes: readonly string[]): object {
+export function createServiceBody(
+  spec: ServiceSpec,
+  networkIds: ReadonlyMap<string, string>,
+  allNodes: readonly string[],
+): object {
   return {
     Name: spec.name,
     Labels: { [STACK_LABEL]: spec.name },
@@ -78,7 +85,10 @@ export function createServiceBody(spec: ServiceSpec, networkIds: ReadonlyMap<str
       },
       Networks: spec.networks.map((name) => ({ Target: networkIds.get(name) ?? name })),
       Placement: {
-        Constraints: spec.on.length === 0 ? [] : allNodes.filter((node) => !spec.on.includes(node)).map((node) => `node.hostname!=${node}`),
+        Constraints:
+          spec.on.length === 0
+            ? []
+            : allNodes.filter((node) => !spec.on.includes(node)).map((node) => `node.hostname!=${node}`),
       },
     },
     Mode: { Replicated: { Replicas: spec.replicas } },

@@ -1,15 +1,22 @@
 import type Docker from 'dockerode';
-import { generationOf, type Generation } from '../catalogue/catalogue.ts';
+import { type Generation, generationOf } from '../catalogue/catalogue.ts';
 import { engineClient } from '../engine/client.ts';
 import { Inconclusive } from '../errors.ts';
 import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
-import { type DnsAnswer, failed, parseSamples, type ProbeRequest, probeCommand, type SampleOf } from '../observe/probe.ts';
+import {
+  type DnsAnswer,
+  failed,
+  type ProbeRequest,
+  parseSamples,
+  probeCommand,
+  type SampleOf,
+} from '../observe/probe.ts';
 import { type Output, Toolbox } from '../observe/shell.ts';
 import type { Stopwatch } from '../verdict/stopwatch.ts';
-import { converge, type Convergence } from '../waiting.ts';
+import { type Convergence, converge } from '../waiting.ts';
 import { disagreements, INGRESS_SANDBOX, type NodeWitness } from './agreement.ts';
-import { type NodeFacts, type SwarmFacts, type ToolboxFacts } from './facts.ts';
-import { createServiceBody, type ServiceSpec, type Stack, STACK_LABEL } from './services.ts';
+import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
+import { createServiceBody, type ServiceSpec, STACK_LABEL, type Stack } from './services.ts';
 import { type ServiceView, type SwarmView, type TaskView, viewSwarm } from './view.ts';
 
 /** The probe, where every toolbox has it. */
@@ -41,10 +48,16 @@ export class Vantage {
    */
   async probe<R extends ProbeRequest>(request: R): Promise<SampleOf<R>[]> {
     // Ours: every operation may time out one after another, and starting the probe takes its time under emulation.
-    const operations = (request.count ?? 1) * ('to' in request ? [request.to].flat().length : request.kind === 'dns' ? request.questions.length : 1);
+    const operations =
+      (request.count ?? 1) *
+      ('to' in request ? [request.to].flat().length : request.kind === 'dns' ? request.questions.length : 1);
     const held = request.kind === 'hold' ? request.ms : 0;
-    const { text, status } = await this.#run(probeCommand(PROBE, request), 30_000 + held + operations * ((request.timeoutMs ?? 5000) + (request.intervalMs ?? 0)));
-    if (status !== 0) throw new Inconclusive('observer', `the probe at ${this.name} ended with ${status}: ${text.trim()}`);
+    const { text, status } = await this.#run(
+      probeCommand(PROBE, request),
+      30_000 + held + operations * ((request.timeoutMs ?? 5000) + (request.intervalMs ?? 0)),
+    );
+    if (status !== 0)
+      throw new Inconclusive('observer', `the probe at ${this.name} ended with ${status}: ${text.trim()}`);
     return parseSamples(request, text);
   }
 
@@ -54,11 +67,22 @@ export class Vantage {
    * @returns the answers in the order asked, with records in the order received.
    * @throws Inconclusive when a query is not answered at all; an answer that says no is an answer.
    */
-  async resolve(names: readonly string[], { count = 1, window = 1, type = 'A' as const }: { count?: number; window?: number; type?: 'A' | 'AAAA' | 'PTR' } = {}): Promise<DnsAnswer[]> {
+  async resolve(
+    names: readonly string[],
+    {
+      count = 1,
+      window = 1,
+      type = 'A' as const,
+    }: { count?: number; window?: number; type?: 'A' | 'AAAA' | 'PTR' } = {},
+  ): Promise<DnsAnswer[]> {
     const questions = names.map((name) => ({ name, type }));
     const samples = await this.probe({ kind: 'dns', server: EMBEDDED_DNS, questions, count, window });
     return samples.map((sample) => {
-      if (failed(sample)) throw new Inconclusive('observer', `${names[sample.q]} asked from ${this.name} got no answer: ${sample.error}`);
+      if (failed(sample))
+        throw new Inconclusive(
+          'observer',
+          `${names[sample.q]} asked from ${this.name} got no answer: ${sample.error}`,
+        );
       return sample;
     });
   }
@@ -66,13 +90,25 @@ export class Vantage {
   /** Addresses in the answer to each name, in the order received. */
   async addresses(names: readonly string[]): Promise<Map<string, string[]>> {
     const answers = await this.resolve(names);
-    return new Map(names.map((name, i) => [name, answers.find(({ q }) => q === i)?.answers.filter(({ type }) => type === 'A').map(({ data }) => data) ?? []]));
+    return new Map(
+      names.map((name, i) => [
+        name,
+        answers
+          .find(({ q }) => q === i)
+          ?.answers.filter(({ type }) => type === 'A')
+          .map(({ data }) => data) ?? [],
+      ]),
+    );
   }
 
   /** Runs a command here. @throws Inconclusive (observer) when it fails. */
   async must(script: string): Promise<string> {
     const { text, status } = await this.#run(script, 60_000);
-    if (status !== 0) throw new Inconclusive('observer', `a command at ${this.name} ended with ${status}: \`${script}\`: ${text.trim()}`);
+    if (status !== 0)
+      throw new Inconclusive(
+        'observer',
+        `a command at ${this.name} ended with ${status}: \`${script}\`: ${text.trim()}`,
+      );
     return text;
   }
 }
@@ -98,7 +134,9 @@ export class Node {
     this.api = api;
     this.toolbox = toolbox;
     this.#time = time;
-    this.vantage = new Vantage(facts.name, (script, limitMs) => time.spend('observing', () => toolbox.run(script, { limitMs })));
+    this.vantage = new Vantage(facts.name, (script, limitMs) =>
+      time.spend('observing', () => toolbox.run(script, { limitMs })),
+    );
   }
 
   /** Kernel state of its namespaces, see observeNode. */
@@ -109,7 +147,8 @@ export class Node {
   /** Kernel state of one namespace. @throws Inconclusive (observer) when the node has none of that name. */
   async namespace(name: string, aspects?: readonly Aspect[]): Promise<NamespaceState> {
     const [state] = await this.observe(aspects, [name]);
-    if (!state) throw new Inconclusive('observer', `${this.name} has no namespace ${name}`, { node: this.name });
+    if (!state)
+      throw new Inconclusive('observer', `${this.name} has no namespace ${name}`, { node: this.name });
     return state;
   }
 }
@@ -136,11 +175,19 @@ export class Swarm {
       return made;
     };
     this.nodes = swarm.nodes.map(
-      (facts) => new Node(facts, engineClient({ host, port: facts.enginePort, tls: swarm.tls }), toolbox(facts.name, facts.toolbox), time),
+      (facts) =>
+        new Node(
+          facts,
+          engineClient({ host, port: facts.enginePort, tls: swarm.tls }),
+          toolbox(facts.name, facts.toolbox),
+          time,
+        ),
     );
     const outside = toolbox('outsider', swarm.outsider);
     this.outsider = Object.assign(
-      new Vantage('the outsider', (script, limitMs) => time.spend('observing', () => outside.run(script, { limitMs }))),
+      new Vantage('the outsider', (script, limitMs) =>
+        time.spend('observing', () => outside.run(script, { limitMs })),
+      ),
       { address: swarm.outsider.address },
     );
   }
@@ -183,8 +230,10 @@ export class Swarm {
   inside(task: TaskView): Vantage {
     const { toolbox } = this.node(task.node);
     const enter = `nsenter --net=/proc/${task.pid}/ns/net`;
-    return new Vantage(`${task.containerName.split('.').slice(0, 2).join('.')} on ${task.node}`, (script, limitMs) =>
-      this.#time.spend('observing', () => toolbox.run(`${enter} ${script}`, { limitMs })),
+    return new Vantage(
+      `${task.containerName.split('.').slice(0, 2).join('.')} on ${task.node}`,
+      (script, limitMs) =>
+        this.#time.spend('observing', () => toolbox.run(`${enter} ${script}`, { limitMs })),
     );
   }
 
@@ -200,7 +249,12 @@ export class Swarm {
     await this.#time.spend('swarm', async () => {
       const ids = new Map<string, string>();
       for (const name of networks) {
-        const network = await this.manager.api.createNetwork({ Name: name, Driver: 'overlay', Attachable: false, Labels: { [STACK_LABEL]: name } });
+        const network = await this.manager.api.createNetwork({
+          Name: name,
+          Driver: 'overlay',
+          Attachable: false,
+          Labels: { [STACK_LABEL]: name },
+        });
         ids.set(name, network.id);
       }
       for (const spec of services) await this.create(spec, ids);
@@ -209,7 +263,13 @@ export class Swarm {
 
   /** Creates one service on networks that exist. */
   async create(spec: ServiceSpec, networkIds: ReadonlyMap<string, string> = new Map()): Promise<void> {
-    await this.manager.api.createService(createServiceBody(spec, networkIds, this.nodes.map(({ name }) => name)) as never);
+    await this.manager.api.createService(
+      createServiceBody(
+        spec,
+        networkIds,
+        this.nodes.map(({ name }) => name),
+      ) as never,
+    );
   }
 
   /**
@@ -219,7 +279,9 @@ export class Swarm {
    * @throws Violation with the timeline of what differed, per node.
    */
   async settled(bounds: Convergence = SETTLE): Promise<number> {
-    return this.#time.spend('settling', () => converge('all nodes agree on every service', async () => (await this.agreement()).problems, bounds));
+    return this.#time.spend('settling', () =>
+      converge('all nodes agree on every service', async () => (await this.agreement()).problems, bounds),
+    );
   }
 
   /** What every witness says now, and where they disagree. */
@@ -239,7 +301,9 @@ export class Swarm {
     for (const { name: network } of view.networks.filter(({ ingress }) => !ingress)) {
       const asker = tasks.find(({ addresses }) => addresses[network]);
       if (!asker) continue;
-      const names = view.services.filter(({ networks }) => networks.includes(network)).flatMap(({ name }) => [name, `tasks.${name}`]);
+      const names = view.services
+        .filter(({ networks }) => networks.includes(network))
+        .flatMap(({ name }) => [name, `tasks.${name}`]);
       dns[network] = Object.fromEntries(await this.inside(asker).addresses(names));
     }
     return { node: node.name, generation: node.generation, namespaces, dns };

@@ -56,7 +56,11 @@ interface ApiTask {
 }
 interface ApiService {
   ID: string;
-  Spec: { Name: string; Mode: { Replicated?: { Replicas?: number } }; TaskTemplate: { Networks?: { Target: string }[] } };
+  Spec: {
+    Name: string;
+    Mode: { Replicated?: { Replicas?: number } };
+    TaskTemplate: { Networks?: { Target: string }[] };
+  };
   Endpoint?: {
     Spec?: { Mode?: string };
     Ports?: { PublishedPort: number; TargetPort: number; Protocol: string; PublishMode: string }[];
@@ -104,7 +108,10 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
           containerName: `${name}.${slot}.${task.ID}`,
           pid: task.Status.ContainerStatus?.PID ?? 0,
           addresses: Object.fromEntries(
-            (task.NetworksAttachments ?? []).map(({ Network, Addresses }) => [Network.Spec.Name, withoutPrefix(Addresses?.[0] ?? '')]),
+            (task.NetworksAttachments ?? []).map(({ Network, Addresses }) => [
+              Network.Spec.Name,
+              withoutPrefix(Addresses?.[0] ?? ''),
+            ]),
           ),
         };
       });
@@ -114,7 +121,9 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
       endpointMode: api.Endpoint?.Spec?.Mode === 'dnsrr' ? 'dnsrr' : 'vip',
       replicas: api.Spec.Mode.Replicated?.Replicas ?? 0,
       vips: Object.fromEntries(
-        (api.Endpoint?.VirtualIPs ?? []).filter(({ Addr }) => Addr).map(({ NetworkID, Addr = '' }) => [networkName.get(NetworkID) ?? NetworkID, withoutPrefix(Addr)]),
+        (api.Endpoint?.VirtualIPs ?? [])
+          .filter(({ Addr }) => Addr)
+          .map(({ NetworkID, Addr = '' }) => [networkName.get(NetworkID) ?? NetworkID, withoutPrefix(Addr)]),
       ),
       ports: (api.Endpoint?.Ports ?? []).map((port) => ({
         published: port.PublishedPort,
@@ -126,5 +135,9 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
       tasks: tasks.sort((a, b) => a.slot - b.slot),
     };
   });
-  return { networks, services, nodes: apiNodes.map((node) => ({ id: node.ID, name: node.Description.Hostname })) };
+  return {
+    networks,
+    services,
+    nodes: apiNodes.map((node) => ({ id: node.ID, name: node.Description.Hostname })),
+  };
 }

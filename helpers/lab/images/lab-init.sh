@@ -11,13 +11,18 @@ mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 
+# containerd is started here, as systemd does it: dockerd would give its own one 15 s, too few under emulation.
+containerd --log-level warn &
+
 # What Docker and Swarm would ask the kernel to load later; loading it now keeps that out of the measured paths.
-# One call for all: each process start is dear under emulation.
+# One call for all: each process start is dear under emulation. In the background: the second core would idle.
 modprobe -a -q \
   overlay bridge br_netfilter veth vxlan dummy ip_vs ip_vs_rr ip_vs_sh nf_conntrack nf_conntrack_netlink nf_nat \
   nft_compat nft_chain_nat xt_MASQUERADE xt_addrtype xt_conntrack xt_mark xt_nat xt_REDIRECT xt_comment \
   xt_tcpudp xt_ipvs xt_u32 xt_bpf xt_policy esp4 xfrm_user xfrm_algo authenc gcm ghash_generic seqiv sch_netem \
-  virtio_net virtio_rng virtio_balloon rng_core
+  virtio_rng virtio_balloon rng_core &
+modules=$!
+modprobe -q virtio_net
 
 # No address is asked for: the user network of the lab is ours and its numbers are fixed (see machine.ts).
 for device in /sys/class/net/e*; do interface=${device##*/}; done
@@ -35,10 +40,9 @@ done
 # Engine keys and certificates arrive as a small disk that holds a tar.
 mkdir -p /run/tls && chmod 700 /run/tls && tar -C /run/tls -xf /dev/vdc || echo "lab: no certificates"
 
-echo "lab: init done in $(cut -d' ' -f1 /proc/uptime) s"
-# containerd is started here, as systemd does it: dockerd would give its own one 15 s, too few under emulation.
-containerd --log-level warn &
+wait "$modules"
 while [ ! -S /run/containerd/containerd.sock ]; do sleep 0.1; done
+echo "lab: init done in $(cut -d' ' -f1 /proc/uptime) s"
 exec /usr/bin/tini -s -- dockerd --containerd /run/containerd/containerd.sock --host unix:///run/docker.sock --host tcp://0.0.0.0:2376 \
   --tlsverify --tlscacert /run/tls/ca.pem --tlscert /run/tls/server.pem --tlskey /run/tls/server-key.pem \
   --storage-driver overlay2 --log-level warn --live-restore=false

@@ -62,6 +62,8 @@ my %ERROR = (
     110 => 'timeout',     111 => 'refused',                  # ETIMEDOUT ECONNREFUSED
 );
 
+my $JSON_TEXT = qr{"(?:[^"\\\x00-\x1f\x7f-\xff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"};
+
 # What each command takes: # a number, = a text, @ texts, ! nothing.
 my $EVERY = 'count# timeout-ms# interval-ms# source= source-port# source-step# rounds!';
 my %TAKES = (
@@ -132,7 +134,8 @@ sub endpoint {
     if ($ip =~ /^\d+\.\d+\.\d+\.\d+$/) {
         my @bytes = split /\./, $ip;
         usage("$text is not an address") if grep { $_ > 255 } @bytes;
-        return { family => AF_INET, ip => pack('C4', @bytes), port => $port, text => join('.', map { $_ + 0 } @bytes) . ":$port" };
+        my $packed = pack 'C4', @bytes;
+        return { family => AF_INET, ip => $packed, port => $port, text => ip_text($packed) . ":$port" };
     }
     require Socket;
     my $packed = $ip =~ /:/ ? Socket::inet_pton(AF_INET6, $ip) : undef;
@@ -246,7 +249,7 @@ sub get {
     my $end = sub {
         my ($error, @detail) = @_;
         hang_up($fh, $timer);
-        my %seen = "$head$body" =~ /"(container|peer|local)":("(?:[^"\\\x00-\x1f\x7f-\xff]|\\(?:["\\\/bfnrt]|u[0-9a-f]{4}))*")/g;
+        my %seen = "$head$body" =~ /"(container|peer|local)":($JSON_TEXT)/g;
         record(
             i => $i, at => $at, ms => defined $ms ? $ms : clock(1) - $begun, connectMs => $connect_ms,
             source => $source, to => $to->{text}, path => $opt{path}, status => $status,

@@ -131,6 +131,13 @@ async function getJson(url: string): Promise<Record<string, unknown>> {
   return (await (await fetch(url)).json()) as Record<string, unknown>;
 }
 
+/** `phase error` of the first sample, or `ok`. */
+async function outcome(request: ProbeRequest): Promise<string> {
+  const [sample = assert.fail('no sample')] = await probe(request);
+  if (!failed(sample)) return 'ok';
+  return [sample.phase, sample.error, 'rcode' in sample ? sample.rcode : ''].join(' ').trim();
+}
+
 /** Sends bytes on a fresh connection and returns all that comes back until the other side ends it. */
 async function raw(to: string, ...pieces: string[]): Promise<string> {
   const socket = dial(to);
@@ -447,42 +454,37 @@ test('IGNORE_TERM ignores stop signals, but not INT', LIMIT, async () => {
   assert.equal(await workload.ended(), 0);
 });
 
-test(
-  'a drain finishes what is open, takes nothing new, and ends with the last connection',
-  LIMIT,
-  async () => {
-    await using workload = await Workload.start({ DRAIN_MS: '20000' });
-    const request = getJson(workload.url('/hold?ms=600'));
-    const held = dial(workload.at(9000));
-    held.write('one\n');
-    await once(held, 'data');
-    const idle = dial(workload.at(80));
-    idle.write('GET /?keep=1 HTTP/1.1\r\n\r\n');
-    await once(idle, 'data');
-    idle.resume();
+test('a drain takes nothing new and ends with the last open connection', LIMIT, async () => {
+  await using workload = await Workload.start({ DRAIN_MS: '20000' });
+  const request = getJson(workload.url('/hold?ms=600'));
+  const held = dial(workload.at(9000));
+  held.write('one\n');
+  await once(held, 'data');
+  const idle = dial(workload.at(80));
+  idle.write('GET /?keep=1 HTTP/1.1\r\n\r\n');
+  await once(idle, 'data');
+  const idleEnd = once(idle.resume(), 'close');
 
-    const begun = performance.now();
-    workload.kill('SIGTERM');
-    await workload.says(/"action":"drain"/);
-    const [late] = await probe({ kind: 'http', to: workload.at(80) });
-    assert.equal(late && failed(late) && late.error, 'refused');
-    await once(idle, 'close'); // kept for another request that may not come any more
-    assert.equal((await request).path, '/hold?ms=600');
-    held.write('two\n');
-    assert.equal(String(await once(held, 'data')), 'c1 two\n');
-    held.end();
-    assert.equal(await workload.ended(), 0);
-    assert.ok(performance.now() - begun < 5000, 'ended long before its limit');
-    assert.deepEqual(
-      workload.log.map(({ event, action, open }) => [event, action, open]),
-      [
-        ['start', undefined, 0],
-        ['signal', 'drain', 3],
-        ['drained', undefined, 0],
-      ],
-    );
-  },
-);
+  const begun = performance.now();
+  workload.kill('SIGTERM');
+  await workload.says(/"action":"drain"/);
+  assert.equal(await outcome({ kind: 'http', to: workload.at(80) }), 'connect refused');
+  await idleEnd; // it was kept for another request, which may not come any more
+  assert.equal((await request).path, '/hold?ms=600');
+  held.write('two\n');
+  assert.equal(String(await once(held, 'data')), 'c1 two\n');
+  held.end();
+  assert.equal(await workload.ended(), 0);
+  assert.ok(performance.now() - begun < 5000, 'ended long before its limit');
+  assert.deepEqual(
+    workload.log.map(({ event, action, open }) => [event, action, open]),
+    [
+      ['start', undefined, 0],
+      ['signal', 'drain', 3],
+      ['drained', undefined, 0],
+    ],
+  );
+});
 
 test('a drain ends at its limit', LIMIT, async () => {
   await using workload = await Workload.start({ DRAIN_MS: '400' });
@@ -609,20 +611,16 @@ test('each way to fail has its name and phase', LIMIT, async () => {
     socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfour')),
   );
   await using garbled = await tcpServer((socket) => socket.end('SSH-2.0-OpenSSH_10.0\r\n'));
-  const refused = await silentPort();
-  const outcome = async (to: string, more: { path?: string; timeoutMs?: number; source?: string } = {}) => {
-    const [sample = assert.fail('no sample')] = await probe({ kind: 'http', to, ...more });
-    assert.ok(failed(sample));
-    return `${sample.phase} ${sample.error}`;
-  };
-  assert.equal(await outcome(refused), 'connect refused');
-  assert.equal(await outcome(deaf.at, { timeoutMs: 300 }), 'connect timeout');
-  assert.equal(await outcome(workload.at(80), { path: '/hold?ms=2000', timeoutMs: 200 }), 'read timeout');
-  assert.equal(await outcome(resetting.at), 'read reset');
-  assert.equal(await outcome(closing.at), 'read closed');
-  assert.equal(await outcome(halfway.at), 'read closed');
-  assert.equal(await outcome(garbled.at), 'read malformed');
-  assert.equal(await outcome(workload.at(80), { source: '192.0.2.1' }), 'connect address');
+  const get = (to: string, more: { path?: string; timeoutMs?: number; source?: string } = {}) =>
+    outcome({ kind: 'http', to, ...more });
+  assert.equal(await get(await silentPort()), 'connect refused');
+  assert.equal(await get(deaf.at, { timeoutMs: 300 }), 'connect timeout');
+  assert.equal(await get(workload.at(80), { path: '/hold?ms=2000', timeoutMs: 300 }), 'read timeout');
+  assert.equal(await get(resetting.at), 'read reset');
+  assert.equal(await get(closing.at), 'read closed');
+  assert.equal(await get(halfway.at), 'read closed');
+  assert.equal(await get(garbled.at), 'read malformed');
+  assert.equal(await get(workload.at(80), { source: '192.0.2.1' }), 'connect address');
   const [other] = await probe({ kind: 'http', to: workload.at(80), source: '::1' });
   assert.ok(other && failed(other) && other.error === 'other');
   assert.match(other.detail ?? '', /\w/);
@@ -678,22 +676,13 @@ test('datagrams come back with who answered', LIMIT, async () => {
 test('datagrams that fail', LIMIT, async () => {
   await using mute = await udpServer(() => []);
   await using wrong = await udpServer(() => [Buffer.from('container=c1 peer=1.2.3.4:5 something else')]);
-  const outcome = async (to: string, payloadBytes?: number) => {
-    const [sample = assert.fail('no sample')] = await probe({
-      kind: 'udp',
-      to,
-      payloadBytes,
-      timeoutMs: 200,
-    });
-    assert.ok(failed(sample));
-    return `${sample.phase} ${sample.error}`;
-  };
-  assert.equal(await outcome(mute.at), 'read timeout');
-  assert.equal(await outcome(wrong.at), 'read timeout');
-  assert.equal(await outcome(mute.at, 70_000), 'connect toobig');
+  const payloadBytes = 70_000;
+  assert.equal(await outcome({ kind: 'udp', to: mute.at, timeoutMs: 200 }), 'read timeout');
+  assert.equal(await outcome({ kind: 'udp', to: wrong.at, timeoutMs: 200 }), 'read timeout');
+  assert.equal(await outcome({ kind: 'udp', to: mute.at, payloadBytes }), 'connect toobig');
   const gone = await udpServer(() => []);
   await gone[Symbol.asyncDispose]();
-  assert.equal(await outcome(gone.at), 'read refused');
+  assert.equal(await outcome({ kind: 'udp', to: gone.at }), 'read refused');
 });
 
 test('held connections: open, echoes, close', LIMIT, async () => {
@@ -779,21 +768,12 @@ test('DNS by UDP that fails', LIMIT, async () => {
   await using odd = await udpServer((query) => [
     Buffer.concat([query.subarray(0, 2), Buffer.alloc(20, 0xff)]),
   ]);
-  const outcome = async (server: string) => {
-    const [sample = assert.fail('no sample')] = await probe({
-      kind: 'dns',
-      server,
-      questions: [A],
-      timeoutMs: 200,
-    });
-    assert.ok(failed(sample));
-    return `${sample.phase} ${sample.error}`;
-  };
-  assert.equal(await outcome(mute.at), 'read timeout');
-  assert.equal(await outcome(odd.at), 'read malformed');
+  const questions = [A];
+  assert.equal(await outcome({ kind: 'dns', server: mute.at, questions, timeoutMs: 200 }), 'read timeout');
+  assert.equal(await outcome({ kind: 'dns', server: odd.at, questions }), 'read malformed');
 });
 
-/** A DNS server on TCP; `hooks` see each query and may answer otherwise. */
+/** A DNS server on TCP that treats each query so. */
 function dnsOverTcp(answer: (query: Buffer, reply: (message: Buffer) => void, socket: net.Socket) => void) {
   return tcpServer((socket) => {
     let input = Buffer.alloc(0);
@@ -909,17 +889,14 @@ test('a client that resolves anew takes the first record each time', LIMIT, asyn
 });
 
 test('names that do not resolve', LIMIT, async () => {
-  const outcome = async (answers: (query: Buffer) => Buffer[]) => {
+  const resolving = async (answers: (query: Buffer) => Buffer[], timeoutMs?: number) => {
     await using server = await udpServer(answers);
-    const request = { kind: 'name', server: server.at, question: A, port: 80, timeoutMs: 200 } as const;
-    const [sample = assert.fail('no sample')] = await probe(request);
-    assert.ok(failed(sample) && sample.phase === 'dns');
-    return `${sample.error} ${sample.rcode ?? ''}`.trim();
+    return await outcome({ kind: 'name', server: server.at, question: A, port: 80, timeoutMs });
   };
-  assert.equal(await outcome(() => []), 'timeout');
-  assert.equal(await outcome((query) => [respond(query, [])]), 'nodata');
-  assert.equal(await outcome((query) => [respond(query, [], { flags: 3 })]), 'rcode 3');
-  assert.equal(await outcome((query) => [respond(query, ['10.0.0.5']).subarray(0, -1)]), 'malformed');
+  assert.equal(await resolving(() => [], 200), 'dns timeout');
+  assert.equal(await resolving((query) => [respond(query, [])]), 'dns nodata');
+  assert.equal(await resolving((query) => [respond(query, [], { flags: 3 })]), 'dns rcode 3');
+  assert.equal(await resolving((query) => [respond(query, ['10.0.0.5']).subarray(0, -1)]), 'dns malformed');
 });
 
 /** A DNS message written by hand: an A question, then records whose owner is written in one of three ways. */

@@ -16,7 +16,8 @@
 #   /health                status 200 or 503; /health?set=down and /health?set=up switch it and answer 200
 #   ...?keep=1             with any of them but /stream: the connection stays open for another request
 # tcp/9000           a held connection: each line comes back as `<container> <line>`
-# udp/9000           a datagram comes back as `container=<container> peer=<ip:port> <payload>`
+# udp/9000           a datagram comes back as `container=<container> peer=<ip:port> <payload>`, from the address that
+#                    routing chooses
 #
 # Ports are dual-stack where the kernel has IPv6. In JSON, a byte of the path outside ASCII is the code point of the
 # same number.

@@ -1,0 +1,80 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { Inconclusive, messageOf, UsageError } from '../helpers/errors.ts';
+import { readSettings } from '../helpers/lab/settings.ts';
+import { doctor } from './doctor.ts';
+import { down, status, up } from './lab.ts';
+import { prune } from './prune.ts';
+import { shell } from './shell.ts';
+
+/** Exit statuses other than 0 (done) and 1 (something prevents a run, or a command line nobody knows). */
+const USAGE = 2;
+const LAB_BROKE = 3;
+
+/**
+ * Runs one command line of `npx swarmproof`.
+ *
+ * @returns the exit status. A command line that commander does not understand ends the process with status 1 and help.
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  let exit = 0;
+  const program = new Command('swarmproof')
+    .description('Looks after the lab in which `npx playwright test` judges Docker Swarm.')
+    .showHelpAfterError()
+    .enablePositionalOptions();
+  program
+    .command('doctor')
+    .description('say what this machine can do, and what is missing')
+    .action(async () => {
+      exit = await doctor(readSettings());
+    });
+  const lab = program.command('lab').description('keep a lab running between runs, and look after the cache');
+  lab
+    .command('up')
+    .description('start a lab and keep it; runs with the same settings use it')
+    .action(() => up(readSettings()));
+  lab
+    .command('down')
+    .description('end the kept lab')
+    .action(() => down(readSettings()));
+  lab
+    .command('status')
+    .description('list the kept lab and what the cache holds')
+    .action(() => status(readSettings()));
+  lab
+    .command('prune')
+    .description('remove checkpoints, downloads and unfinished builds; the next run makes what it needs')
+    .option('--all', 'remove everything, packages and images too')
+    .option('--older-than <days>', 'spare what was used in the last so many days; downloads go', days)
+    .action((options: { all?: boolean; olderThan?: number }) => prune(readSettings(), options));
+  lab
+    .command('shell')
+    .description('open a shell beside a node of the kept lab, or run a command there')
+    .argument('<node>', 'm1, w1, ..., outsider, or vm for the guest itself')
+    .argument('[command...]', 'what to run; a script is read from a pipe')
+    .passThroughOptions()
+    .action(async (node: string, command: string[]) => {
+      exit = await shell(readSettings(), node, command);
+    });
+  try {
+    await program.parseAsync(argv);
+    return exit;
+  } catch (error) {
+    return complain(error);
+  }
+}
+
+/** Says what went wrong: a sentence where we know what it means, everything where we do not. */
+function complain(error: unknown): number {
+  if (error instanceof UsageError || error instanceof Inconclusive) {
+    console.error(`swarmproof: ${messageOf(error)}`);
+    return error instanceof UsageError ? USAGE : LAB_BROKE;
+  }
+  console.error(error);
+  return 1;
+}
+
+function days(text: string): number {
+  const number = Number(text);
+  if (text.trim() === '' || !(number >= 0)) throw new InvalidArgumentError('It takes a number of days.');
+  return number;
+}
