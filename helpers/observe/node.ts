@@ -1,16 +1,17 @@
 import { Inconclusive, messageOf } from '../errors.ts';
 import { type Link, parseIpAddresses } from './parse/ip-address.ts';
 import { parseIptablesSave, type Ruleset } from './parse/iptables.ts';
+import { type IpvsConnection, parseIpvsConnections } from './parse/ipvs-connections.ts';
 import {
   parseIpvsStats,
   parseIpvsTable,
   type VirtualService,
   type VirtualServiceStats,
 } from './parse/ipvsadm.ts';
-import type { Toolbox } from './shell.ts';
+import { quote, type Toolbox } from './shell.ts';
 
 /** What can be read in a network namespace. */
-export const ASPECTS = ['ipvs', 'stats', 'rules', 'links'] as const;
+export const ASPECTS = ['ipvs', 'stats', 'connections', 'rules', 'links'] as const;
 export type Aspect = (typeof ASPECTS)[number];
 
 /** Kernel state of one network namespace of a node; only what was asked for is there. */
@@ -21,6 +22,7 @@ export interface NamespaceState {
   inode: number;
   ipvs?: VirtualService[];
   stats?: VirtualServiceStats[];
+  connections?: IpvsConnection[];
   rules?: Ruleset;
   links?: Link[];
 }
@@ -34,6 +36,7 @@ const NETNS = '/run/docker/netns';
 const COMMANDS: Record<Aspect, string> = {
   ipvs: 'ipvsadm -Ln --exact',
   stats: 'ipvsadm -Ln --stats --exact',
+  connections: 'cat /proc/net/ip_vs_conn',
   rules: 'iptables-save -c',
   links: 'ip -j -d addr',
 };
@@ -88,6 +91,7 @@ function parseSections(text: string): NamespaceState[] {
     else if (!current) throw new Error(`${what} before any namespace`);
     else if (what === 'ipvs') current.ipvs = parseIpvsTable(body);
     else if (what === 'stats') current.stats = parseIpvsStats(body);
+    else if (what === 'connections') current.connections = parseIpvsConnections(body);
     else if (what === 'rules') current.rules = parseIptablesSave(body);
     else if (what === 'links') current.links = parseIpAddresses(body);
     else throw new Error(`a section named ${what}`);
@@ -104,4 +108,14 @@ export async function mountedNamespaces(toolbox: Toolbox): Promise<string[]> {
     .map((line) => line.split(' ')[4] ?? '')
     .filter((point) => point.includes('/docker/netns/'))
     .map((point) => point.slice(point.lastIndexOf('/') + 1));
+}
+
+/**
+ * The namespace one gets into with `nsenter --net=<path>` on the node, as in `net:[4026532330]`; what nsenter says when it
+ * is none.
+ */
+export async function namespaceBehind(toolbox: Toolbox, path: string): Promise<string> {
+  // On the node itself, not below /proc/1/root: there /var/run, a link to /run, would lead out of it.
+  const enter = `chroot /proc/1/root nsenter --net=${quote(path)} readlink /proc/self/ns/net`;
+  return (await toolbox.must(`${enter} 2>&1 || true`)).trim();
 }

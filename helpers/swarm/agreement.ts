@@ -22,12 +22,57 @@ export function lbNamespace(network: Pick<NetworkView, 'id' | 'ingress'>, genera
   return `${rule.prefix}${network.id.slice(0, rule.characters)}`;
 }
 
+/**
+ * Name of an overlay's own namespace, `<epoch>-<network id>` cut after 12 characters, with the epoch left out, which counts
+ * what the engine has done before and may be any number. Any other name comes back as it is.
+ */
+export function withoutEpoch(name: string, networks: readonly Pick<NetworkView, 'id'>[]): string {
+  const [, epoch] = /^(\d+)-/.exec(name) ?? [];
+  const network = networks.find(({ id }) => `${epoch}-${id}`.slice(0, NAMESPACE_NAME) === name);
+  return network ? overlayNamespace(network) : name;
+}
+
+/** What {@link withoutEpoch} makes of the name of an overlay's own namespace. */
+export function overlayNamespace({ id }: Pick<NetworkView, 'id'>): string {
+  return `<epoch>-${id}`;
+}
+
+/** Names of namespaces are cut after so many characters (moby libnetwork/osl/namespace_linux.go, GenerateKey). */
+export const NAMESPACE_NAME = 12;
+
 /** The ingress network's own namespace (moby daemon/libnetwork/controller.go, NewSandbox). */
 export const INGRESS_SANDBOX = 'ingress_sbox';
 
 /** The IPVS service of a mark. */
 export function virtualService(state: NamespaceState, mark: number): VirtualService | undefined {
   return state.ipvs?.find((one) => one.kind === 'fwmark' && one.fwmark === mark);
+}
+
+/** A rule of the mangle table that marks packets. */
+export interface MarkRule {
+  chain: string;
+  /** Address with prefix, as in `10.0.1.2/32`, or `any`. */
+  destination: string;
+  /** null when the mark also depends on the packet. */
+  mark: number | null;
+  /** Packets it marked so far. */
+  packets: number;
+}
+
+/** Every rule of the mangle table that marks packets, whatever else it matches; MARK rules of all chains by default. */
+export function markRules(state: NamespaceState, chain?: string): MarkRule[] {
+  const chains = Object.entries(state.rules?.tables.mangle?.chains ?? {});
+  return chains
+    .filter(([name]) => !chain || name === chain)
+    .flatMap(([name, { rules }]) =>
+      rules
+        .filter(({ jump }) => jump === 'MARK')
+        .map((rule) => {
+          const address = destination(rule);
+          const written = address ? `${address.negated ? '! ' : ''}${address.value}` : 'any';
+          return { chain: name, destination: written, mark: setMark(rule), packets: rule.packets ?? 0 };
+        }),
+    );
 }
 
 /** Mark that the mangle table sets for a VIP, or undefined when no rule does. */

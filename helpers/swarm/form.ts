@@ -4,6 +4,7 @@ import type { Certificates } from '../engine/certificates.ts';
 import { type EngineAddress, engineClient, engineFacts } from '../engine/client.ts';
 import { hasImage, imageName, importImage } from '../engine/images.ts';
 import { messageOf } from '../errors.ts';
+import { until } from '../waiting.ts';
 import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
 import { LAB_LABEL, LAB_PORTS } from './facts.ts';
 
@@ -94,18 +95,23 @@ async function startNode(
     .withBindMounts([{ source: '/lib/modules', target: '/lib/modules', mode: 'ro' }])
     .withCopyContentToContainer(serverFiles(certificates))
     .withExposedPorts(LAB_PORTS.engine)
-    .withWaitStrategy(Wait.forLogMessage(/API listen on \[::\]:2376/))
+    .withWaitStrategy(Wait.forLogMessage(/node: up|API listen/))
     .withStartupTimeout(STARTUP_MS)
     .start();
   const enginePort = container.getMappedPort(LAB_PORTS.engine);
   const docker = engineClient({ host: request.engine.host, port: enginePort, tls: certificates });
+  const answers = until(`the engine of ${member.name} to answer`, () => engineFacts(docker), {
+    withinMs: STARTUP_MS,
+    everyMs: 500,
+  });
+  // The toolbox starts while the engine does: it needs no more than the node's process namespace.
   const [toolbox, { engine }] = await Promise.all([
     startToolbox(new LabContainer(imageName('toolbox')).beside(container), certificates),
-    engineFacts(docker),
+    answers,
     // Our own node images bring it along; any other gets it through its API.
-    hasImage(docker, 'workload').then((has) =>
-      has ? undefined : importImage(docker, request.workloadTar, 'workload'),
-    ),
+    answers.then(async () => {
+      if (!(await hasImage(docker, 'workload'))) await importImage(docker, request.workloadTar, 'workload');
+    }),
   ]);
   return { ...member, container: container.getId(), enginePort, engine, toolbox };
 }
@@ -115,7 +121,6 @@ async function startToolbox(container: LabContainer, certificates: Certificates)
     .withPrivilegedMode()
     .withCopyContentToContainer(serverFiles(certificates))
     .withExposedPorts(LAB_PORTS.shell)
-
     .withWaitStrategy(Wait.forLogMessage(/listening on/))
     .withStartupTimeout(STARTUP_MS)
     .start();

@@ -4,8 +4,8 @@ import { imageName } from '../engine/images.ts';
 export interface ServiceSpec {
   name: string;
   replicas: number;
-  /** How clients find its tasks: one virtual IP, or the tasks' own addresses in DNS. */
-  endpointMode: 'vip' | 'dnsrr';
+  /** How clients find its tasks: one virtual IP, or the tasks' own addresses in DNS; `default` leaves it to the engine. */
+  endpointMode: 'vip' | 'dnsrr' | 'default';
   /** Names of the user overlays it is attached to. */
   networks: readonly string[];
   /** Ports published through the routing mesh. */
@@ -93,7 +93,7 @@ export function createServiceBody(
     },
     Mode: { Replicated: { Replicas: spec.replicas } },
     EndpointSpec: {
-      Mode: spec.endpointMode,
+      ...(spec.endpointMode !== 'default' && { Mode: spec.endpointMode }),
       Ports: spec.publish.map(({ published, target, protocol }) => ({
         PublishedPort: published,
         TargetPort: target,

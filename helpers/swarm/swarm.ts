@@ -16,8 +16,9 @@ import type { Stopwatch } from '../verdict/stopwatch.ts';
 import { type Convergence, converge } from '../waiting.ts';
 import { disagreements, INGRESS_SANDBOX, type NodeWitness } from './agreement.ts';
 import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
+import { type NetworkOnNode, viewNetwork } from './network.ts';
 import { createServiceBody, type ServiceSpec, STACK_LABEL, type Stack } from './services.ts';
-import { type ServiceView, type SwarmView, type TaskView, viewSwarm } from './view.ts';
+import { type ServiceView, type SwarmView, serviceIn, type TaskView, viewSwarm } from './view.ts';
 
 /** The probe, where every toolbox has it. */
 const PROBE = '/usr/bin/probe';
@@ -151,6 +152,19 @@ export class Node {
       throw new Inconclusive('observer', `${this.name} has no namespace ${name}`, { node: this.name });
     return state;
   }
+
+  /** A network as this node's engine shows it. */
+  async network(id: string): Promise<NetworkOnNode> {
+    return this.#time.spend('observing', () => viewNetwork(this.name, this.api, id));
+  }
+
+  /** Drops whatever leaves the node for a port, be it the node's own or forwarded for a container. */
+  async closeWayOut(port: number): Promise<void> {
+    const rules = ['udp', 'tcp'].map(
+      (protocol) => `iptables -t mangle -I POSTROUTING -p ${protocol} --dport ${port} -j DROP`,
+    );
+    await this.toolbox.must(rules.join(' && '));
+  }
 }
 
 /** A running Swarm, in the words of its users: nodes, services, tasks, and places to ask from. */
@@ -214,6 +228,12 @@ export class Swarm {
     return found;
   }
 
+  /** Asks nodes the same, all of them unless told otherwise and all at once; answers by node name. */
+  async everywhere<T>(look: (node: Node) => Promise<T>, nodes = this.nodes): Promise<Record<string, T>> {
+    const answers = nodes.map(async (node) => [node.name, await look(node)] as const);
+    return this.#time.spend('observing', async () => Object.fromEntries(await Promise.all(answers)));
+  }
+
   /** What the API says now. */
   async view(): Promise<SwarmView> {
     return this.#time.spend('observing', () => viewSwarm(this.manager.api));
@@ -221,9 +241,7 @@ export class Swarm {
 
   /** A service as the API shows it now. @throws Inconclusive when there is none of that name. */
   async service(name: string): Promise<ServiceView> {
-    const found = (await this.view()).services.find((service) => service.name === name);
-    if (!found) throw new Inconclusive('suite', `no service ${name} was deployed`);
-    return found;
+    return serviceIn(await this.view(), name);
   }
 
   /** The network namespace of a task. */
@@ -235,6 +253,31 @@ export class Swarm {
       (script, limitMs) =>
         this.#time.spend('observing', () => toolbox.run(`${enter} ${script}`, { limitMs })),
     );
+  }
+
+  /** Inside the first task of the service `client`, which every stack has to ask from. */
+  async client(): Promise<Vantage> {
+    const [task] = (await this.service('client')).tasks;
+    if (!task) throw new Inconclusive('lab', 'the client does not run');
+    return this.inside(task);
+  }
+
+  /** The text of a file as a task sees it. */
+  async file(task: TaskView, path: string): Promise<string> {
+    return this.node(task.node).vantage.must(`cat /proc/${task.pid}/root${path}`);
+  }
+
+  /** Kills a task's container, as a crash would. Swarm starts another task in its place, after the restart delay of 5 s. */
+  async kill(task: TaskView): Promise<void> {
+    await this.node(task.node).api.getContainer(task.container).kill();
+  }
+
+  /** Has every task of a service replaced by a new one, as `docker service update --force` does; does not wait for it. */
+  async replaceTasks({ id }: ServiceView): Promise<void> {
+    const service = this.manager.api.getService(id);
+    const { Version, Spec } = await service.inspect();
+    const TaskTemplate = { ...Spec.TaskTemplate, ForceUpdate: (Spec.TaskTemplate.ForceUpdate ?? 0) + 1 };
+    await service.update({ ...Spec, TaskTemplate, version: Version.Index });
   }
 
   /** Kernel state of a task's namespace. */

@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 import ipaddr from 'ipaddr.js';
+import { Inconclusive } from '../errors.ts';
 
 /** A network of the Swarm, as its API shows it. */
 export interface NetworkView {
@@ -45,6 +46,51 @@ export interface SwarmView {
   nodes: { id: string; name: string }[];
 }
 
+/** A service of a view, by name. @throws Inconclusive when there is none of that name. */
+export function serviceIn({ services }: SwarmView, name: string): ServiceView {
+  const found = services.find((service) => service.name === name);
+  if (!found) throw new Inconclusive('suite', `no service ${name} was deployed`);
+  return found;
+}
+
+/** A network of a view, by name. @throws Inconclusive when there is none of that name. */
+export function networkIn({ networks }: SwarmView, name: string): NetworkView {
+  const found = networks.find((network) => network.name === name);
+  if (!found) throw new Inconclusive('suite', `there is no network ${name}`);
+  return found;
+}
+
+/**
+ * Addresses of a service's running tasks on a network.
+ *
+ * @throws Inconclusive when it has none: whatever is held against nothing passes.
+ */
+export function addressesOf({ name, tasks }: ServiceView, network: string): string[] {
+  const addresses = tasks.flatMap(({ addresses }) => addresses[network] ?? []);
+  if (addresses.length === 0) throw new Inconclusive('lab', `${name} has no running task on ${network}`);
+  return addresses;
+}
+
+/** The names by which a service's tasks tell that it was they who answered. @throws Inconclusive when none runs. */
+export function hostNamesOf({ name, tasks }: ServiceView): string[] {
+  if (tasks.length === 0) throw new Inconclusive('lab', `${name} has no running task`);
+  return tasks.map(({ container }) => container.slice(0, HOST_NAME_LENGTH));
+}
+
+/**
+ * One task on each node that runs any on this network: whoever asks from there asks that node's own engine.
+ *
+ * @throws Inconclusive when there is none.
+ */
+export function taskOnEachNode({ services }: SwarmView, network: string): TaskView[] {
+  const tasks = services.flatMap((service) => service.tasks).filter(({ addresses }) => addresses[network]);
+  if (tasks.length === 0) throw new Inconclusive('lab', `no task runs on ${network}`);
+  return [...new Map(tasks.map((task) => [task.node, task])).values()];
+}
+
+/** A container's host name is its id, cut to what `docker ps` shows (moby daemon/stringid, shortLen). */
+const HOST_NAME_LENGTH = 12;
+
 interface ApiTask {
   ID: string;
   ServiceID: string;
@@ -71,6 +117,16 @@ interface ApiService {
 /** `10.0.1.5/24` -> `10.0.1.5`. @throws Error on anything else. */
 export function withoutPrefix(cidr: string): string {
   return ipaddr.parseCIDR(cidr)[0].toString();
+}
+
+/** Name of the network in whose subnet an address lies; the address itself when it is in none of them. */
+export function networkOf(
+  address: string,
+  networks: readonly Pick<NetworkView, 'name' | 'subnet'>[],
+): string {
+  const within = ({ subnet }: Pick<NetworkView, 'subnet'>) =>
+    ipaddr.parse(address).match(ipaddr.parseCIDR(subnet));
+  return networks.find(within)?.name ?? address;
 }
 
 /**

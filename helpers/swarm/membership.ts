@@ -1,0 +1,51 @@
+import type Docker from 'dockerode';
+import { messageOf } from '../errors.ts';
+
+/** What a node's own engine says of its membership (GET /info). */
+export interface OwnMembership {
+  /** Empty when it is no member, or does not answer. */
+  id: string;
+  /** `active` for a member; why there is no answer where there is none. */
+  state: string;
+}
+
+/** A node in a manager's list (GET /nodes). */
+export interface ListedNode {
+  id: string;
+  name: string;
+  role: string;
+  state: string;
+  availability: string;
+  leader: boolean;
+}
+
+/** Asks an engine. One that does not answer is no member: that is an answer too, for the lab is asked separately. */
+export async function viewOwnMembership(api: Docker): Promise<OwnMembership> {
+  try {
+    const { Swarm } = (await api.info()) as { Swarm: { NodeID: string; LocalNodeState: string } };
+    return { id: Swarm.NodeID, state: Swarm.LocalNodeState };
+  } catch (error) {
+    return { id: '', state: `no answer: ${messageOf(error)}` };
+  }
+}
+
+interface ApiNode {
+  ID: string;
+  Description: { Hostname: string };
+  Spec: { Role: string; Availability: string };
+  Status: { State: string };
+  ManagerStatus?: { Leader?: boolean };
+}
+
+/** Asks a manager for its nodes; a manager that does not answer lists none. */
+export async function viewNodes(manager: Docker): Promise<ListedNode[]> {
+  const nodes = (await manager.listNodes().catch(() => [])) as ApiNode[];
+  return nodes.map(({ ID, Description, Spec, Status, ManagerStatus }) => ({
+    id: ID,
+    name: Description.Hostname,
+    role: Spec.Role,
+    state: Status.State,
+    availability: Spec.Availability,
+    leader: ManagerStatus?.Leader ?? false,
+  }));
+}
