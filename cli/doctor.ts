@@ -29,7 +29,7 @@ const LOWEST_QEMU = 10;
 
 /** The longest one check may take; they run side by side. */
 const CHECK_MS = 4000;
-const NETWORK_MS = 3000;
+const NETWORK_MS = 2500;
 
 /** What one look at this machine found. */
 export interface Finding {
@@ -53,8 +53,8 @@ type Check = (situation: Situation) => Promise<Finding>;
 
 const EVERYWHERE: readonly Check[] = [node, tools, mirror, disk];
 const CHECKS: Record<Settings['LAB'], readonly Check[]> = {
-  vm: [machine, ...EVERYWHERE, memory, acceleration, qemu, cacheContents, runs],
-  docker: [...EVERYWHERE, engine, cacheContents, runs],
+  vm: [machine, ...EVERYWHERE, memory, acceleration, qemu, cache, runs],
+  docker: [...EVERYWHERE, engine, cache, runs],
 };
 
 /**
@@ -82,7 +82,7 @@ async function looked(check: Check, situation: Situation): Promise<Finding> {
   const failed = (error: unknown): Finding => ({
     grade: 'note',
     text: `looking at ${check.name} failed`,
-    remedy: messageOf(error),
+    remedy: messageOf(error).split('\n')[0],
   });
   return Promise.race([check(situation).catch(failed), pause(CHECK_MS, late)]);
 }
@@ -281,7 +281,7 @@ async function engine(): Promise<Finding> {
   }
 }
 
-async function cacheContents({ settings: { LAB_CACHE }, artifacts }: Situation): Promise<Finding> {
+async function cache({ settings: { LAB_CACHE }, artifacts }: Situation): Promise<Finding> {
   const groups = Map.groupBy(await artifacts, (one) => {
     const name = nameOf(one);
     if (name === 'checkpoint' || name.startsWith('unfinished')) return 'checkpoints';
@@ -293,7 +293,7 @@ async function cacheContents({ settings: { LAB_CACHE }, artifacts }: Situation):
   const text = `cache ${LAB_CACHE}`;
   return {
     grade: 'ok',
-    text: parts.length > 0 ? `${text}: ${parts.sort().join(', ')}` : `${text}: empty, the first run fills it`,
+    text: parts.length > 0 ? `${text}: ${parts.join(', ')}` : `${text}: empty, the first run fills it`,
   };
 }
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { writeClientFolder } from '../helpers/engine/certificates.ts';
@@ -30,8 +31,13 @@ export async function up(settings: Settings): Promise<void> {
     await show(known);
     return;
   }
-  const { client } = await startPool({ outlive: true });
-  const abandon = () => client.call('stop', {}).catch(() => {});
+  const { client, process: daemon } = await startPool({ outlive: true });
+  const abandon = async () => {
+    const gone = once(daemon, 'exit');
+    daemon.ref();
+    await client.call('stop', {}).catch(() => daemon.kill());
+    await gone;
+  };
   const interrupted = () => void abandon().then(() => process.exit(INTERRUPTED));
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
@@ -55,7 +61,7 @@ export async function up(settings: Settings): Promise<void> {
 export async function down(settings: Settings): Promise<void> {
   const pool = await keptPool(settings.LAB_CACHE);
   if (!pool) {
-    console.log('no lab is kept.');
+    console.log('No lab is kept.');
     return;
   }
   // A pool that does not answer any more still ends in order when it is told to.

@@ -36,8 +36,10 @@ export async function mirrorFails(
   } catch (error) {
     if (!(error instanceof ExecaError)) throw error;
     if (error.timedOut) return `no answer within ${seconds} s`;
-    const told = String(error.stderr).split('\n');
-    return told.find((line) => line.startsWith('E:'))?.slice(3) ?? error.shortMessage;
+    const told = String(error.stderr)
+      .split('\n')
+      .find((line) => line.startsWith('E:'));
+    return told?.replace(/^E: (?:Failed to fetch \S+ +)?/, '') ?? error.shortMessage;
   } finally {
     await fs.rm(folder, { recursive: true, force: true });
   }

@@ -19,7 +19,9 @@ export function settingsInForce(env: Readonly<NodeJS.ProcessEnv> = process.env):
 export function settingsTable(): string {
   const rows = Object.entries(SETTINGS).map(([name, { meaning, known, default: value }]) => {
     const shown = name === 'LAB_CACHE' ? '~/.cache/swarmproof' : value;
-    return `| \`${name}\` | ${meaning} | ${known} | ${shown && `\`${shown}\``} |`;
+    // A bare < would begin a tag.
+    const takes = known.replaceAll('<', '\\<');
+    return `| \`${name}\` | ${meaning} | ${takes} | ${shown ? `\`${shown}\`` : 'empty'} |`;
   });
   return ['| variable | chooses | takes | default |', '| --- | --- | --- | --- |', ...rows].join('\n');
 }

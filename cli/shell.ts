@@ -3,7 +3,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import tls from 'node:tls';
-import { UsageError } from '../helpers/errors.ts';
+import { Inconclusive, messageOf, UsageError } from '../helpers/errors.ts';
 import { consoleSocket } from '../helpers/lab/machine.ts';
 import type { Settings } from '../helpers/lab/settings.ts';
 import { quote, Toolbox, type ToolboxAddress } from '../helpers/observe/shell.ts';
@@ -29,7 +29,10 @@ export async function shell(settings: Settings, name: string, words: readonly st
   const { lab } = await requireKeptLab(settings);
   const address = addressOf(lab, name);
   if (words.length === 0 && process.stdin.isTTY) {
-    await (address.console ? guestTerminal(address.console) : toolboxTerminal(name, address));
+    const terminal = address.console ? guestTerminal(address.console) : toolboxTerminal(name, address);
+    await terminal.catch((cause) => {
+      throw new Inconclusive('lab', `the terminal in ${name} broke: ${messageOf(cause)}`, { cause });
+    });
     return 0;
   }
   const script = words.length > 0 ? words.join(' ') : await text(process.stdin);

@@ -15,12 +15,21 @@ export interface Places {
  */
 export function summarise(verdict: VerdictFile, places: Places, width = 120): string[] {
   const { run, cells, clauses } = verdict;
+  // An error's class is for programs; its message says the same to people.
+  const message = (run.message ?? '').replace(/^\w*Error: /, '');
   const head = [
     headline(verdict),
-    ...atMost(4, (run.message ?? '').split('\n').filter(Boolean), 'lines of this message'),
+    ...atMost(
+      5,
+      message
+        .split('\n')
+        .filter(Boolean)
+        .flatMap((line) => wrap(line, width)),
+      'lines of this message',
+    ),
     ...atMost(
       6,
-      cells.filter(({ error }) => error === undefined || error !== run.message).map(cellLine),
+      cells.filter(({ error }) => error === undefined || !message.includes(error)).map(cellLine),
       'cells',
     ),
   ];
@@ -90,6 +99,13 @@ export function duration(milliseconds: number): string {
 function atMost(count: number, lines: string[], what: string): string[] {
   if (lines.length <= count) return lines;
   return [...lines.slice(0, count - 1), `… and ${lines.length - count + 1} more ${what}`];
+}
+
+/** A line as several of at most `width` characters, broken between words. */
+function wrap(line: string, width: number): string[] {
+  return (
+    line.match(new RegExp(`.{1,${width}}(?:\\s+|$)|\\S{${width}}`, 'g'))?.map((part) => part.trimEnd()) ?? []
+  );
 }
 
 function cut(line: string, width: number): string {

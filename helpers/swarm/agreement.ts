@@ -178,6 +178,7 @@ function serverProblems(
 }
 
 function differs(what: string, expected: readonly string[], seen: readonly string[]): string[] {
-  const judgement = sameMembers(expected, seen);
+  // Sorted: the same state must read the same each time, or a timeline of it grows for nothing.
+  const judgement = sameMembers(expected.toSorted(), seen.toSorted());
   return judgement.ok ? [] : [`${what}: expected ${judgement.expected}, saw ${judgement.seen}`];
 }

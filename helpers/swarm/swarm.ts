@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import { type Generation, generationOf } from '../catalogue/catalogue.ts';
 import { engineClient } from '../engine/client.ts';
-import { Inconclusive } from '../errors.ts';
+import { Inconclusive, Violation } from '../errors.ts';
 import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
 import {
   type DnsAnswer,
@@ -14,11 +14,19 @@ import {
 import { type Output, Toolbox } from '../observe/shell.ts';
 import type { Stopwatch } from '../verdict/stopwatch.ts';
 import { type Convergence, converge } from '../waiting.ts';
-import { disagreements, INGRESS_SANDBOX, type NodeWitness } from './agreement.ts';
+import { disagreements, INGRESS_SANDBOX, lbNamespace, type NodeWitness } from './agreement.ts';
 import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
 import { type NetworkOnNode, viewNetwork } from './network.ts';
 import { createServiceBody, type ServiceSpec, STACK_LABEL, type Stack } from './services.ts';
-import { type ServiceView, type SwarmView, serviceIn, type TaskView, viewSwarm } from './view.ts';
+import {
+  type NetworkView,
+  type ServiceView,
+  type SwarmView,
+  serviceIn,
+  type TaskView,
+  taskOnEachNode,
+  viewSwarm,
+} from './view.ts';
 
 /** The probe, where every toolbox has it. */
 const PROBE = '/usr/bin/probe';
@@ -167,6 +175,15 @@ export class Node {
   }
 }
 
+/** Kernel state of the namespace that balances one network's virtual IPs on one node. */
+export interface Balancer {
+  node: string;
+  network: string;
+  /** The chain whose rules mark packets to virtual IPs there. */
+  markChain: string;
+  state: NamespaceState;
+}
+
 /** A running Swarm, in the words of its users: nodes, services, tasks, and places to ask from. */
 export class Swarm {
   readonly nodes: readonly Node[];
@@ -255,6 +272,18 @@ export class Swarm {
     );
   }
 
+  /** The addresses behind names, in the order heard, as one task on each node hears it that runs any on this network. */
+  async hear(
+    view: SwarmView,
+    network: string,
+    names: readonly string[],
+  ): Promise<Record<string, Record<string, string[]>>> {
+    const heard = taskOnEachNode(view, network).map(
+      async (asker) => [asker.node, Object.fromEntries(await this.inside(asker).addresses(names))] as const,
+    );
+    return Object.fromEntries(await Promise.all(heard));
+  }
+
   /** Inside the first task of the service `client`, which every stack has to ask from. */
   async client(): Promise<Vantage> {
     const [task] = (await this.service('client')).tasks;
@@ -278,6 +307,39 @@ export class Swarm {
     const { Version, Spec } = await service.inspect();
     const TaskTemplate = { ...Spec.TaskTemplate, ForceUpdate: (Spec.TaskTemplate.ForceUpdate ?? 0) + 1 };
     await service.update({ ...Spec, TaskTemplate, version: Version.Index });
+  }
+
+  /**
+   * The balancers of all networks, at one moment on each node that takes part: everywhere for ingress, where a task runs
+   * for an overlay.
+   *
+   * @throws Violation when a node that takes part in a network has no balancer for it.
+   */
+  async balancers(view: SwarmView, aspects?: readonly Aspect[]): Promise<Balancer[]> {
+    const tasks = view.services.flatMap((service) => service.tasks);
+    const states = await this.everywhere((node) => node.observe(aspects, ['lb_*', INGRESS_SANDBOX]));
+    return this.nodes.flatMap(({ name: node, generation }) => {
+      const networks = view.networks.filter(
+        ({ name, ingress }) => ingress || tasks.some((task) => task.node === node && task.addresses[name]),
+      );
+      return networks.map((network) => {
+        const name = lbNamespace(network, generation);
+        const state = states[node]?.find((one) => one.name === name);
+        if (!state)
+          throw new Violation(`${node} takes part in ${network.name} without a namespace ${name}`, { node });
+        return { node, network: network.name, markChain: generation.vipMark.chain, state };
+      });
+    });
+  }
+
+  /** The balancer that a task's packets to the virtual IPs of a network pass: that of its own node. */
+  async balancerOf(
+    task: TaskView,
+    network: NetworkView,
+    aspects?: readonly Aspect[],
+  ): Promise<NamespaceState> {
+    const node = this.node(task.node);
+    return node.namespace(lbNamespace(network, node.generation), aspects);
   }
 
   /** Kernel state of a task's namespace. */

@@ -46,6 +46,11 @@ export interface SwarmView {
   nodes: { id: string; name: string }[];
 }
 
+/** `10.0.1.5/24` -> `10.0.1.0/24`. @throws Error on anything else. */
+export function subnetOf(cidr: string): string {
+  return `${ipaddr.IPv4.networkAddressFromCIDR(cidr)}/${ipaddr.parseCIDR(cidr)[1]}`;
+}
+
 /** A service of a view, by name. @throws Inconclusive when there is none of that name. */
 export function serviceIn({ services }: SwarmView, name: string): ServiceView {
   const found = services.find((service) => service.name === name);
@@ -69,6 +74,13 @@ export function addressesOf({ name, tasks }: ServiceView, network: string): stri
   const addresses = tasks.flatMap(({ addresses }) => addresses[network] ?? []);
   if (addresses.length === 0) throw new Inconclusive('lab', `${name} has no running task on ${network}`);
   return addresses;
+}
+
+/** A service's virtual IP on a network. @throws Inconclusive when it has none there. */
+export function vipOf({ name, vips }: ServiceView, network: string): string {
+  const vip = vips[network];
+  if (!vip) throw new Inconclusive('lab', `${name} has no virtual IP on ${network}`);
+  return vip;
 }
 
 /** The names by which a service's tasks tell that it was they who answered. @throws Inconclusive when none runs. */
@@ -106,6 +118,7 @@ interface ApiService {
     Name: string;
     Mode: { Replicated?: { Replicas?: number } };
     TaskTemplate: { Networks?: { Target: string }[] };
+    EndpointSpec?: { Mode?: string };
   };
   Endpoint?: {
     Spec?: { Mode?: string };
@@ -174,7 +187,8 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
     return {
       id: api.ID,
       name,
-      endpointMode: api.Endpoint?.Spec?.Mode === 'dnsrr' ? 'dnsrr' : 'vip',
+      // Endpoint stays empty for a dnsrr service without ports: there is nothing to allocate (cnmallocator, IsServiceAllocated).
+      endpointMode: (api.Spec.EndpointSpec?.Mode ?? api.Endpoint?.Spec?.Mode) === 'dnsrr' ? 'dnsrr' : 'vip',
       replicas: api.Spec.Mode.Replicated?.Replicas ?? 0,
       vips: Object.fromEntries(
         (api.Endpoint?.VirtualIPs ?? [])

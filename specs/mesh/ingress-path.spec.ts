@@ -1,0 +1,191 @@
+import {
+  addressesOf,
+  attachments,
+  chainRules,
+  endpoint,
+  fileOf,
+  GATEWAY_BRIDGE,
+  HOST,
+  INGRESS_CHAIN,
+  INGRESS_SANDBOX,
+  ingressNetwork,
+  ingressSandbox,
+  jumpsTo,
+  meshPorts,
+  networkOf,
+  ruleText,
+  sameMembers,
+  translatedBy,
+  viewSandboxes,
+} from '../../fixtures/domain.ts';
+import { VOTE_PORT, voting } from '../../fixtures/stacks.ts';
+import { clause, judge, startWith } from '../../fixtures/test.ts';
+
+startWith(voting);
+
+clause('MESH-003', async ({ swarm, evidence }) => {
+  const ports = meshPorts(await swarm.view());
+  const look = () =>
+    swarm.everywhere(async (node) => {
+      const host = await node.namespace(HOST, ['rules']);
+      const nat = chainRules(host, 'nat', INGRESS_CHAIN);
+      const filter = chainRules(host, 'filter', INGRESS_CHAIN);
+      const { endpoints } = await node.network(GATEWAY_BRIDGE);
+      const { links = [] } = await ingressSandbox(node, ['links']);
+      return { gateway: endpoints['gateway_ingress-sbox'] ?? 'none', links, nat, filter };
+    });
+  const before = await look();
+  await evidence('rules and addresses before the requests', before);
+  for (const { address } of swarm.nodes) {
+    await swarm.outsider.probe({ kind: 'http', to: endpoint(address, VOTE_PORT), count: REQUESTS });
+  }
+  const after = await look();
+  await evidence('rules and addresses after the requests', after);
+
+  for (const [node, { gateway, links, nat, filter }] of Object.entries(after)) {
+    const addresses = links.flatMap((link) => link.addresses.map(({ address }) => address));
+    const there = addresses.filter((address) => address === gateway);
+    judge(`address of gateway_ingress-sbox in ingress_sbox on ${node}`, sameMembers([gateway], there), {
+      node,
+    });
+
+    // The node's own address and the published port become ingress_sbox and the published port: the target port comes later.
+    const translations = ports.map(
+      (port) => `${to(port)} -j DNAT --to-destination ${gateway}:${port.published}`,
+    );
+    const expected = [...translations, '-j RETURN'];
+    judge(`rules of nat ${INGRESS_CHAIN} on ${node}`, sameMembers(expected, nat.map(ruleText)), { node });
+    const passes = ports.flatMap((port) => [`${to(port)} -j ACCEPT`, `${replyFrom(port)} -j ACCEPT`]);
+    const accepted = [...passes, '-j RETURN'];
+    judge(`rules of filter ${INGRESS_CHAIN} on ${node}`, sameMembers(accepted, filter.map(ruleText)), {
+      node,
+    });
+
+    // The nat table sees the first packet of a connection only, so its rule counts connections.
+    const counted = translatedBy(nat, VOTE_PORT) - translatedBy(before[node]?.nat ?? [], VOTE_PORT);
+    judge(`connections counted on ${node}`, sameMembers([`${REQUESTS}`], [`${counted}`]), { node });
+  }
+});
+
+/** Requests that each node's rule has to count. */
+const REQUESTS = 3;
+
+interface Port {
+  published: number;
+  protocol: string;
+}
+const to = ({ protocol, published }: Port) => `-p ${protocol} --dport ${published}`;
+const replyFrom = ({ protocol, published }: Port) =>
+  `-p ${protocol} --sport ${published} --ctstate RELATED,ESTABLISHED`;
+
+clause('MESH-004', async ({ swarm, evidence }) => {
+  const view = await swarm.view();
+  const ingress = ingressNetwork(view);
+  const sandboxes = await swarm.everywhere((node) => ingressSandbox(node, ['rules', 'ipvs']));
+  await evidence('services', view.services);
+  await evidence('marks and IPVS in ingress_sbox', sandboxes);
+
+  // A packet for a published port is marked when it comes in; IPVS, behind INPUT, chooses by nothing but the mark.
+  for (const { name: node, generation } of swarm.nodes) {
+    const { [node]: state = { name: INGRESS_SANDBOX, inode: 0 } } = sandboxes;
+    const expected = view.services
+      .filter(({ ports }) => ports.length > 0)
+      .map(({ ports, vips }) =>
+        group([
+          ...ports.map((port) => `PREROUTING ${to(port)}`),
+          `${generation.vipMark.chain} -d ${vips[ingress.name]}/32`,
+        ]),
+      );
+    const marking = jumpsTo(state, 'mangle', 'MARK').map((rule) => rule.split(' -j MARK --set-xmark '));
+    const alike = Map.groupBy(marking, ([, mark = 'none']) => mark);
+    const groups = [...alike.values()].map((rules) => group(rules.map(([packets = '']) => packets)));
+    judge(`packets marked alike in ingress_sbox of ${node}`, sameMembers(expected, groups), { node });
+
+    const services = (state.ipvs ?? []).map((one) =>
+      one.kind === 'fwmark' ? `0x${one.fwmark.toString(16)}/0xffffffff` : one.kind,
+    );
+    judge(`marks of IPVS in ingress_sbox of ${node}`, sameMembers([...alike.keys()], services), { node });
+  }
+});
+
+clause('MESH-005', async ({ swarm, evidence }) => {
+  const view = await swarm.view();
+  const ingress = ingressNetwork(view);
+  const sandboxes = await swarm.everywhere((node) => ingressSandbox(node, ['ipvs']));
+  await evidence('services', view.services);
+  await evidence('IPVS in ingress_sbox', sandboxes);
+
+  // Wherever a packet comes in, it goes on to the same addresses; only the mark is each node's own number.
+  const published = view.services.filter(({ ports }) => ports.length > 0);
+  const expected = published.map((service) => {
+    const servers = addressesOf(service, ingress.name).map((address) => `${address}:0 Masq weight 1`);
+    return group(['scheduler rr', ...servers]);
+  });
+  for (const [node, { ipvs = [] }] of Object.entries(sandboxes)) {
+    const seen = ipvs.map(({ scheduler, flags, realServers }) => {
+      const servers = realServers.map(
+        (one) => `${one.address}:${one.port} ${one.method} weight ${one.weight}`,
+      );
+      return group([['scheduler', scheduler, ...flags].join(' '), ...servers]);
+    });
+    judge(`IPVS services in ingress_sbox of ${node}`, sameMembers(expected, seen), { node });
+  }
+
+  const { defaultIngressSubnet } = swarm.manager.generation;
+  judge('subnet of ingress', sameMembers([defaultIngressSubnet], [ingress.subnet]));
+  const addresses = published.flatMap((service) => addressesOf(service, ingress.name));
+  const within = addresses.filter((address) => networkOf(address, [ingress]) === ingress.name);
+  judge('addresses in that subnet', sameMembers(addresses, within));
+});
+
+/** What belongs together, as one member: in any order the same. */
+function group(members: readonly string[]): string {
+  return `{ ${members.toSorted().join(' + ')} }`;
+}
+
+clause('MESH-006', async ({ swarm, evidence }) => {
+  const view = await swarm.view();
+  const ingress = ingressNetwork(view);
+  const seen = await swarm.everywhere(async (node) => ({
+    bridge: await node.network(GATEWAY_BRIDGE),
+    sandboxes: await viewSandboxes(node.api),
+    namespaces: await node.observe(['links']),
+  }));
+  await evidence('services', view.services);
+  await evidence('docker_gwbridge, sandboxes and links', seen);
+
+  for (const [node, { bridge, sandboxes, namespaces }] of Object.entries(seen)) {
+    const networks = [...view.networks, bridge];
+    const linksIn = (name: string) =>
+      attachments(
+        namespaces.find((one) => one.name === name),
+        networks,
+      ).map((one) => ({
+        networks: one.networks.join(' + '),
+        addresses: one.addresses.join(' + '),
+      }));
+
+    // The mesh reaches a task through ingress, other tasks through their overlay, and it the world through docker_gwbridge.
+    for (const service of view.services) {
+      const attached = [...service.networks, ...(service.ports.length > 0 ? [ingress.name] : [])];
+      for (const task of service.tasks.filter((one) => one.node === node)) {
+        judge(`attachments of ${task.containerName}`, sameMembers(attached, Object.keys(task.addresses)), {
+          node,
+        });
+        const sandbox = fileOf(
+          sandboxes.find(({ container }) => container === task.container)?.key ?? 'none',
+        );
+        const own = { ...task.addresses, [bridge.name]: bridge.endpoints[`gateway_${sandbox}`] ?? 'none' };
+        const expected = networks
+          .filter(({ name }) => own[name])
+          .map(({ name, subnet }) => `${name}: ${own[name]}/${subnet.split('/')[1]}`);
+        const links = linksIn(sandbox).map((one) => `${one.networks}: ${one.addresses}`);
+        judge(`interfaces of ${task.containerName}`, sameMembers(expected, links), { node });
+      }
+    }
+
+    // A published packet comes in by one and goes on by the other; ingress also holds virtual IPs there.
+    const ways = linksIn(INGRESS_SANDBOX).map((one) => one.networks);
+    judge(`interfaces of ingress_sbox on ${node}`, sameMembers([ingress.name, bridge.name], ways), { node });
+  }
+});

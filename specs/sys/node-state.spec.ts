@@ -1,0 +1,106 @@
+import {
+  chainRules,
+  fileOf,
+  HOST,
+  HOST_SANDBOX,
+  INGRESS_CHAIN,
+  jumpsTo,
+  lbNamespace,
+  mountedNamespaces,
+  namespaceBehind,
+  overlayNamespace,
+  rulesOnTheWay,
+  ruleText,
+  sameMembers,
+  viewSandboxes,
+  withoutEpoch,
+} from '../../fixtures/domain.ts';
+import { voting } from '../../fixtures/stacks.ts';
+import { clause, judge, startWith } from '../../fixtures/test.ts';
+
+startWith(voting);
+
+clause('SYS-003', async ({ swarm, evidence }) => {
+  const { networks, services } = await swarm.view();
+  const seen = await swarm.everywhere(async ({ api, toolbox }) => ({
+    mounted: (await mountedNamespaces(toolbox)).filter((name) => name !== HOST_SANDBOX),
+    sandboxes: (await viewSandboxes(api)).filter(({ key }) => fileOf(key) !== HOST_SANDBOX),
+  }));
+  await evidence('networks', networks);
+  await evidence('services', services);
+  await evidence('namespaces and sandboxes', seen);
+
+  // An overlay bridges its VXLAN in a namespace of its own; its virtual IPs are balanced in another, ingress in ingress_sbox.
+  const tasks = services.flatMap((service) => service.tasks);
+  for (const { name: node, generation } of swarm.nodes) {
+    const { mounted = [], sandboxes = [] } = seen[node] ?? {};
+    const local = tasks.filter((task) => task.node === node);
+    const used = networks.filter(
+      ({ name, ingress }) => ingress || local.some((task) => task.addresses[name]),
+    );
+    const expected = [
+      ...used.map(overlayNamespace),
+      ...used.map((network) => lbNamespace(network, generation)),
+      ...sandboxes.map(({ key }) => fileOf(key)),
+    ];
+    const names = mounted.map((name) => withoutEpoch(name, networks));
+    judge(`namespaces on ${node}`, sameMembers(expected, names), { node });
+  }
+});
+
+clause('SYS-004', async ({ swarm, evidence }) => {
+  const { services } = await swarm.view();
+  // Both are entered alike: one path leads to a file of the engine's, the other to where the process really is.
+  const seen = await swarm.everywhere(async ({ api, toolbox }) => {
+    const entered = (await viewSandboxes(api)).map(async (sandbox) => ({
+      ...sandbox,
+      behindKey: await namespaceBehind(toolbox, sandbox.key),
+      ofProcess: await namespaceBehind(toolbox, `/proc/${sandbox.pid}/ns/net`),
+    }));
+    return Promise.all(entered);
+  });
+  await evidence('sandboxes and their namespaces', seen);
+
+  for (const { node, container, containerName: task } of services.flatMap(({ tasks }) => tasks)) {
+    const own = seen[node]?.find((sandbox) => sandbox.container === container);
+    judge(`container of ${task}`, sameMembers([container], own ? [own.container] : []), { node });
+    const { id = '', key = '', behindKey = '', ofProcess = '' } = own ?? {};
+    judge(`end of SandboxKey of ${task}`, sameMembers([id.slice(0, 12)], [fileOf(key)]), { node });
+    judge(`namespace behind SandboxKey of ${task}`, sameMembers([ofProcess], [behindKey]), { node });
+  }
+});
+
+clause('SYS-013', async ({ swarm, evidence }) => {
+  const hosts = await swarm.everywhere((node) => node.namespace(HOST, ['rules']));
+  await evidence('rules of the nodes', hosts);
+
+  for (const { name: node, generation } of swarm.nodes) {
+    const { [node]: host = { name: HOST, inode: 0 } } = hosts;
+
+    // To an address of the node, packets from elsewhere come through PREROUTING, the node's own through OUTPUT.
+    const entries = ['PREROUTING', 'OUTPUT'].map((chain) => `${chain} --dst-type LOCAL -j ${INGRESS_CHAIN}`);
+    judge(
+      `ways into nat ${INGRESS_CHAIN} on ${node}`,
+      sameMembers(entries, jumpsTo(host, 'nat', INGRESS_CHAIN)),
+      { node },
+    );
+
+    // On to ingress_sbox they are forwarded: only the administrator's own rules may drop them before.
+    const { filterIngressJump: chain, mayPrecedeIngressJump } = generation;
+    const forwarding = jumpsTo(host, 'filter', INGRESS_CHAIN);
+    judge(
+      `ways into filter ${INGRESS_CHAIN} on ${node}`,
+      sameMembers([`${chain} -j ${INGRESS_CHAIN}`], forwarding),
+      { node },
+    );
+    const allowed = ['FORWARD -j DOCKER-USER', ...mayPrecedeIngressJump.map((name) => `${chain} -j ${name}`)];
+    const met = rulesOnTheWay(host, 'filter', ...new Set(['FORWARD', chain]), INGRESS_CHAIN);
+    const others = met.filter((rule) => !allowed.includes(rule));
+    judge(`rules before filter ${INGRESS_CHAIN} on ${node}`, sameMembers([], others), { node });
+
+    for (const table of ['nat', 'filter']) {
+      const last = chainRules(host, table, INGRESS_CHAIN).slice(-1).map(ruleText);
+      judge(`last rule of ${table} ${INGRESS_CHAIN} on ${node}`, sameMembers(['-j RETURN'], last), { node });
+    }
+  }
+});
