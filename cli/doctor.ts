@@ -6,11 +6,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import { engineClient, engineFacts } from '../helpers/engine/client.ts';
 import { messageOf, UsageError } from '../helpers/errors.ts';
+import { hostMirror } from '../helpers/lab/apt.ts';
 import { Cache, type Listed } from '../helpers/lab/cache.ts';
 import type { Settings } from '../helpers/lab/settings.ts';
 import { engineOfEnvironment } from '../helpers/pool/docker-provider.ts';
 import { keptPool, runsInUse } from '../helpers/pool/runs.ts';
-import { debianMirror, mirrorFails } from './mirror.ts';
+import { mirrorFails } from './mirror.ts';
 import { nameOf } from './prune.ts';
 import { settingsInForce } from './settings.ts';
 import { columns, count, size } from './words.ts';
@@ -150,7 +151,7 @@ async function mirror({ settings: { LAB_MIRROR }, artifacts }: Situation): Promi
   if ((await absent(['apt-get'])).length > 0) {
     return { grade: 'note', text: 'package mirror: not looked for, there is no apt-get' };
   }
-  const address = await debianMirror(LAB_MIRROR);
+  const address = LAB_MIRROR || (await hostMirror());
   const from = LAB_MIRROR ? 'LAB_MIRROR' : "the host's apt configuration";
   // What is in the cache needs no mirror, but perhaps not all is.
   const grade = (await artifacts).some(({ kind }) => kind === 'node') ? 'note' : 'missing';

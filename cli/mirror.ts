@@ -2,20 +2,9 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ExecaError, execa } from 'execa';
-import { SUITES } from '../helpers/lab/settings.ts';
 
 /** apt's own way to fetch a file: it knows the host's proxies and every kind of address apt knows. */
 const APT_HELPER = '/usr/lib/apt/apt-helper';
-
-/** The Debian mirror that the lab's packages would come from, or undefined when nothing names one. */
-export async function debianMirror(setting: string): Promise<string | undefined> {
-  if (setting) return setting;
-  const format = ['--format', '$(RELEASE) $(REPO_URI)', 'Created-By: Packages'];
-  const { stdout = '' } = await execa('apt-get', ['indextargets', ...format], { reject: false });
-  const releases = new Set<string>([...SUITES, 'stable', 'oldstable', 'testing', 'unstable']);
-  const rows = stdout.split('\n').map((line) => line.split(' '));
-  return rows.find(([release = '', address = '']) => releases.has(release) && !/security/.test(address))?.[1];
-}
 
 /** Why the mirror does not serve a suite's signed index, or undefined when it does. */
 export async function mirrorFails(

@@ -52,6 +52,8 @@ export class Apt {
   static async #open(cache: Cache, suite: Suite, mirrorSetting: string): Promise<Apt> {
     await requireApt();
     const mirror = mirrorSetting || (await hostMirror());
+    if (!mirror)
+      throw new UsageError("the host's apt configuration names no Debian mirror: set LAB_MIRROR to one.");
     const folder = path.join(cache.root, 'apt', suite);
     await fs.mkdir(path.join(folder, 'etc', 'apt.conf.d'), { recursive: true });
     await fs.mkdir(path.join(folder, 'lists', 'partial'), { recursive: true });
@@ -147,30 +149,20 @@ async function requireApt(): Promise<void> {
     const found = await execa('sh', ['-c', `command -v ${tool}`], { reject: false });
     if (found.exitCode !== 0) {
       throw new UsageError(
-        `the vm lab is built from Debian packages and this host has no ${tool}: ` +
-          'run it on a Debian-family host, or use LAB=docker with DOCKER_HOST naming an engine you have.',
+        `images are built from Debian packages and this host has no ${tool}: run the suite on a Debian-family host (its ` +
+          'lab may be elsewhere: LAB=docker with DOCKER_HOST naming an engine you have).',
       );
     }
   }
 }
 
-/** The Debian mirror of the host's own apt configuration. */
-async function hostMirror(): Promise<string> {
-  const { stdout } = await execa('apt-get', [
-    'indextargets',
-    '--format',
-    '$(RELEASE) $(REPO_URI)',
-    'Created-By: Packages',
-  ]);
+/** The Debian mirror of the host's own apt configuration, or undefined when it names none. */
+export async function hostMirror(): Promise<string | undefined> {
+  const format = ['--format', '$(RELEASE) $(REPO_URI)', 'Created-By: Packages'];
+  const { stdout = '' } = await execa('apt-get', ['indextargets', ...format], { reject: false });
   const known = new Set<string>([...SUITES, 'stable', 'oldstable', 'testing', 'unstable']);
-  const found = stdout
-    .split('\n')
-    .map((line) => line.split(' '))
-    .find(([release = '', uri = '']) => known.has(release) && !/security/.test(uri));
-  if (!found?.[1]) {
-    throw new UsageError("the host's apt configuration names no Debian mirror: set LAB_MIRROR to one.");
-  }
-  return found[1];
+  const rows = stdout.split('\n').map((line) => line.split(' '));
+  return rows.find(([release = '', uri = '']) => known.has(release) && !/security/.test(uri))?.[1];
 }
 
 /** apt.conf of a private root; only how to reach the network is taken over from the host (proxies). */

@@ -1,9 +1,9 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
+import { IMAGE_CONFIG } from '../engine/images.ts';
 import { keyOf } from '../key.ts';
 import { Apt, unpack, versions } from './apt.ts';
-import { IMAGE_CONFIG } from '../engine/images.ts';
 import { type Cache, type Progress, removeTree } from './cache.ts';
 import { storeImages } from './imagestore.ts';
 import type { Suite } from './settings.ts';
@@ -141,7 +141,11 @@ async function makeImage(cache: Cache, recipe: Recipe, mirror: string, progress:
   const sources = Object.keys(recipe.programs).sort();
   const contents = await Promise.all(sources.map((file) => fs.readFile(path.join(OURS, file), 'utf8')));
   const preloaded = recipe.preloaded ?? [];
-  const keyed = { ...recipe, contents: keyOf(contents), preloaded: preloaded.map(({ hash }) => ({ hash, config: IMAGE_CONFIG })) };
+  const keyed = {
+    ...recipe,
+    contents: keyOf(contents),
+    preloaded: preloaded.map(({ hash }) => ({ hash, config: IMAGE_CONFIG })),
+  };
   const artifact = await cache.once(
     recipe.name,
     keyed,

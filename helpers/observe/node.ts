@@ -110,12 +110,21 @@ export async function mountedNamespaces(toolbox: Toolbox): Promise<string[]> {
     .map((point) => point.slice(point.lastIndexOf('/') + 1));
 }
 
+/** The network namespace a process is in, as in `net:[4026532330]`. @throws Inconclusive (observer) when there is no such process. */
+export async function namespaceOf(toolbox: Toolbox, pid: number): Promise<string> {
+  return (await toolbox.must(`readlink /proc/${pid}/ns/net`)).trim();
+}
+
 /**
- * The namespace one gets into with `nsenter --net=<path>` on the node, as in `net:[4026532330]`; what nsenter says when it
- * is none.
+ * The network namespace that `nsenter --net=<path>` enters on the node, written the same way; what is said instead when the
+ * path leads to none.
  */
 export async function namespaceBehind(toolbox: Toolbox, path: string): Promise<string> {
-  // On the node itself, not below /proc/1/root: there /var/run, a link to /run, would lead out of it.
-  const enter = `chroot /proc/1/root nsenter --net=${quote(path)} readlink /proc/self/ns/net`;
-  return (await toolbox.must(`${enter} 2>&1 || true`)).trim();
+  const [folder, file] = [path.slice(0, path.lastIndexOf('/')), path.slice(path.lastIndexOf('/') + 1)];
+  // The tools are the toolbox's, but links such as /var/run lead on from the node's own root.
+  const script = [
+    `folder=$(chroot /proc/1/root sh -c 'cd "$1" && pwd -P' sh ${quote(folder)})`,
+    `nsenter --net="/proc/1/root$folder/"${quote(file)} readlink /proc/self/ns/net`,
+  ].join(' && ');
+  return (await toolbox.run(script)).text.trim();
 }

@@ -5,6 +5,7 @@
  * second. So they belong to a process of their own, which reads a pipe that only the runner holds: when the pipe closes,
  * everything ends. Guests end even when this process is killed (see machine.ts).
  */
+import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
@@ -84,6 +85,7 @@ async function main(): Promise<void> {
   // Cold labs take minutes; nobody waits in vain, since callers see the socket close when this process ends.
   server.requestTimeout = 0;
   server.listen(run.socket);
+  await once(server, 'listening');
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end());
   if (outlive)
@@ -92,7 +94,7 @@ async function main(): Promise<void> {
       JSON.stringify({ socket: run.socket, pid: process.pid, settings }),
     );
   else process.stdin.on('close', () => void end()).resume();
-  server.once('listening', () => process.stdout.write(`${JSON.stringify({ socket: run.socket })}\n`));
+  process.stdout.write(`${JSON.stringify({ socket: run.socket })}\n`);
 }
 
 async function dockerProvider(settings: Settings, folder: string): Promise<Provider> {

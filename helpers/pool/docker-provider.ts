@@ -114,7 +114,9 @@ export class DockerProvider implements Provider {
     return {
       provider: 'docker',
       dead,
-      labs: this.#prepared ? [{ slot: 0, pid: null, host: this.#engine.host, consoles: null, swarm: this.#prepared.swarm }] : [],
+      labs: this.#prepared
+        ? [{ slot: 0, pid: null, host: this.#engine.host, consoles: null, swarm: this.#prepared.swarm }]
+        : [],
     };
   }
 

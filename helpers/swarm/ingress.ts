@@ -3,14 +3,18 @@ import type { Aspect, NamespaceState } from '../observe/node.ts';
 import { destinationPort, options, type Rule, rulesOf } from '../observe/parse/iptables.ts';
 import { INGRESS_SANDBOX } from './agreement.ts';
 import type { Node } from './swarm.ts';
-import type { NetworkView, SwarmView } from './view.ts';
+import type { NetworkView, ServiceView, SwarmView } from './view.ts';
 
 /** Chain of the same name in nat and filter that holds the rules of published ports (moby libnetwork/service_linux.go). */
 export const INGRESS_CHAIN = 'DOCKER-INGRESS';
 
-/** Every port that is published through the mesh, on every node the same. */
-export function meshPorts({ services }: SwarmView): { published: number; protocol: string }[] {
-  return services.flatMap(({ ports }) => ports.filter(({ mode }) => mode === 'ingress'));
+/** The services that publish ports through the mesh, with those ports. @throws Inconclusive when none does: nothing would be judged. */
+export function meshServices({ services }: SwarmView): ServiceView[] {
+  const found = services
+    .map((service) => ({ ...service, ports: service.ports.filter(({ mode }) => mode === 'ingress') }))
+    .filter(({ ports }) => ports.length > 0);
+  if (found.length === 0) throw new Inconclusive('lab', 'no service publishes a port');
+  return found;
 }
 
 /** The network of the mesh, whatever it is called. @throws Inconclusive when the Swarm has none. */

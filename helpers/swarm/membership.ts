@@ -19,14 +19,34 @@ export interface ListedNode {
   leader: boolean;
 }
 
+/** Ours: an engine answers in milliseconds; one that is stopped keeps the connection and never does. */
+const ANSWER_MS = 10_000;
+
 /** Asks an engine. One that does not answer is no member: that is an answer too, for the lab is asked separately. */
 export async function viewOwnMembership(api: Docker): Promise<OwnMembership> {
   try {
-    const { Swarm } = (await api.info()) as { Swarm: { NodeID: string; LocalNodeState: string } };
+    const { Swarm } = await Promise.race([
+      api.info() as Promise<{ Swarm: ApiMembership }>,
+      tooLate(ANSWER_MS),
+    ]);
     return { id: Swarm.NodeID, state: Swarm.LocalNodeState };
   } catch (error) {
     return { id: '', state: `no answer: ${messageOf(error)}` };
   }
+}
+
+/** Fails after a while: the client's own calls wait forever. */
+function tooLate(ms: number): Promise<never> {
+  return new Promise((_, reject) => {
+    AbortSignal.timeout(ms).addEventListener('abort', () =>
+      reject(new Error(`nothing within ${ms / 1000} s`)),
+    );
+  });
+}
+
+interface ApiMembership {
+  NodeID: string;
+  LocalNodeState: string;
 }
 
 interface ApiNode {

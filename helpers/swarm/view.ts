@@ -58,6 +58,13 @@ export function serviceIn({ services }: SwarmView, name: string): ServiceView {
   return found;
 }
 
+/** Every running task of a view. @throws Inconclusive when there is none: nothing would be judged. */
+export function tasksIn({ services }: SwarmView): TaskView[] {
+  const tasks = services.flatMap((service) => service.tasks);
+  if (tasks.length === 0) throw new Inconclusive('lab', 'no task runs');
+  return tasks;
+}
+
 /** A network of a view, by name. @throws Inconclusive when there is none of that name. */
 export function networkIn({ networks }: SwarmView, name: string): NetworkView {
   const found = networks.find((network) => network.name === name);

@@ -11,10 +11,12 @@ import {
   ingressNetwork,
   ingressSandbox,
   jumpsTo,
-  meshPorts,
+  meshServices,
   networkOf,
   ruleText,
   sameMembers,
+  serviceIn,
+  tasksIn,
   translatedBy,
   viewSandboxes,
 } from '../../fixtures/domain.ts';
@@ -24,7 +26,7 @@ import { clause, judge, startWith } from '../../fixtures/test.ts';
 startWith(voting);
 
 clause('MESH-003', async ({ swarm, evidence }) => {
-  const ports = meshPorts(await swarm.view());
+  const ports = meshServices(await swarm.view()).flatMap((service) => service.ports);
   const look = () =>
     swarm.everywhere(async (node) => {
       const host = await node.namespace(HOST, ['rules']);
@@ -32,7 +34,7 @@ clause('MESH-003', async ({ swarm, evidence }) => {
       const filter = chainRules(host, 'filter', INGRESS_CHAIN);
       const { endpoints } = await node.network(GATEWAY_BRIDGE);
       const { links = [] } = await ingressSandbox(node, ['links']);
-      return { gateway: endpoints['gateway_ingress-sbox'] ?? 'none', links, nat, filter };
+      return { gateway: endpoints['gateway_ingress-sbox'] || 'none', links, nat, filter };
     });
   const before = await look();
   await evidence('rules and addresses before the requests', before);
@@ -88,14 +90,12 @@ clause('MESH-004', async ({ swarm, evidence }) => {
   // A packet for a published port is marked when it comes in; IPVS, behind INPUT, chooses by nothing but the mark.
   for (const { name: node, generation } of swarm.nodes) {
     const { [node]: state = { name: INGRESS_SANDBOX, inode: 0 } } = sandboxes;
-    const expected = view.services
-      .filter(({ ports }) => ports.length > 0)
-      .map(({ ports, vips }) =>
-        group([
-          ...ports.map((port) => `PREROUTING ${to(port)}`),
-          `${generation.vipMark.chain} -d ${vips[ingress.name]}/32`,
-        ]),
-      );
+    const expected = meshServices(view).map(({ ports, vips }) =>
+      group([
+        ...ports.map((port) => `PREROUTING ${to(port)}`),
+        `${generation.vipMark.chain} -d ${vips[ingress.name]}/32`,
+      ]),
+    );
     const marking = jumpsTo(state, 'mangle', 'MARK').map((rule) => rule.split(' -j MARK --set-xmark '));
     const alike = Map.groupBy(marking, ([, mark = 'none']) => mark);
     const groups = [...alike.values()].map((rules) => group(rules.map(([packets = '']) => packets)));
@@ -116,7 +116,7 @@ clause('MESH-005', async ({ swarm, evidence }) => {
   await evidence('IPVS in ingress_sbox', sandboxes);
 
   // Wherever a packet comes in, it goes on to the same addresses; only the mark is each node's own number.
-  const published = view.services.filter(({ ports }) => ports.length > 0);
+  const published = meshServices(view);
   const expected = published.map((service) => {
     const servers = addressesOf(service, ingress.name).map((address) => `${address}:0 Masq weight 1`);
     return group(['scheduler rr', ...servers]);
@@ -166,22 +166,20 @@ clause('MESH-006', async ({ swarm, evidence }) => {
       }));
 
     // The mesh reaches a task through ingress, other tasks through their overlay, and it the world through docker_gwbridge.
-    for (const service of view.services) {
-      const attached = [...service.networks, ...(service.ports.length > 0 ? [ingress.name] : [])];
-      for (const task of service.tasks.filter((one) => one.node === node)) {
-        judge(`attachments of ${task.containerName}`, sameMembers(attached, Object.keys(task.addresses)), {
-          node,
-        });
-        const sandbox = fileOf(
-          sandboxes.find(({ container }) => container === task.container)?.key ?? 'none',
-        );
-        const own = { ...task.addresses, [bridge.name]: bridge.endpoints[`gateway_${sandbox}`] ?? 'none' };
-        const expected = networks
-          .filter(({ name }) => own[name])
-          .map(({ name, subnet }) => `${name}: ${own[name]}/${subnet.split('/')[1]}`);
-        const links = linksIn(sandbox).map((one) => `${one.networks}: ${one.addresses}`);
-        judge(`interfaces of ${task.containerName}`, sameMembers(expected, links), { node });
-      }
+    for (const task of tasksIn(view).filter((one) => one.node === node)) {
+      const { networks: overlays, ports } = serviceIn(view, task.service);
+      const attached = ports.length > 0 ? [...overlays, ingress.name] : overlays;
+      judge(`attachments of ${task.containerName}`, sameMembers(attached, Object.keys(task.addresses)), {
+        node,
+      });
+
+      const sandbox = fileOf(sandboxes.find(({ container }) => container === task.container)?.key ?? 'none');
+      const own = { ...task.addresses, [bridge.name]: bridge.endpoints[`gateway_${sandbox}`] ?? 'none' };
+      const expected = networks
+        .filter(({ name }) => own[name])
+        .map(({ name, subnet }) => `${name}: ${own[name]}/${subnet.split('/')[1]}`);
+      const links = linksIn(sandbox).map((one) => `${one.networks}: ${one.addresses}`);
+      judge(`interfaces of ${task.containerName}`, sameMembers(expected, links), { node });
     }
 
     // A published packet comes in by one and goes on by the other; ingress also holds virtual IPs there.

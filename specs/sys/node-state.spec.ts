@@ -8,10 +8,12 @@ import {
   lbNamespace,
   mountedNamespaces,
   namespaceBehind,
+  namespaceOf,
   overlayNamespace,
   rulesOnTheWay,
   ruleText,
   sameMembers,
+  tasksIn,
   viewSandboxes,
   withoutEpoch,
 } from '../../fixtures/domain.ts';
@@ -21,20 +23,18 @@ import { clause, judge, startWith } from '../../fixtures/test.ts';
 startWith(voting);
 
 clause('SYS-003', async ({ swarm, evidence }) => {
-  const { networks, services } = await swarm.view();
+  const view = await swarm.view();
   const seen = await swarm.everywhere(async ({ api, toolbox }) => ({
     mounted: (await mountedNamespaces(toolbox)).filter((name) => name !== HOST_SANDBOX),
     sandboxes: (await viewSandboxes(api)).filter(({ key }) => fileOf(key) !== HOST_SANDBOX),
   }));
-  await evidence('networks', networks);
-  await evidence('services', services);
+  await evidence('networks and tasks', view);
   await evidence('namespaces and sandboxes', seen);
 
   // An overlay bridges its VXLAN in a namespace of its own; its virtual IPs are balanced in another, ingress in ingress_sbox.
-  const tasks = services.flatMap((service) => service.tasks);
   for (const { name: node, generation } of swarm.nodes) {
     const { mounted = [], sandboxes = [] } = seen[node] ?? {};
-    const local = tasks.filter((task) => task.node === node);
+    const local = tasksIn(view).filter((task) => task.node === node);
     const used = networks.filter(
       ({ name, ingress }) => ingress || local.some((task) => task.addresses[name]),
     );
@@ -43,25 +43,25 @@ clause('SYS-003', async ({ swarm, evidence }) => {
       ...used.map((network) => lbNamespace(network, generation)),
       ...sandboxes.map(({ key }) => fileOf(key)),
     ];
-    const names = mounted.map((name) => withoutEpoch(name, networks));
+    const names = mounted.map((name) => withoutEpoch(name, view.networks));
     judge(`namespaces on ${node}`, sameMembers(expected, names), { node });
   }
 });
 
 clause('SYS-004', async ({ swarm, evidence }) => {
-  const { services } = await swarm.view();
-  // Both are entered alike: one path leads to a file of the engine's, the other to where the process really is.
+  const tasks = tasksIn(await swarm.view());
+  // nsenter takes the path of a file in which the engine keeps the namespace; /proc says which one the process is in.
   const seen = await swarm.everywhere(async ({ api, toolbox }) => {
     const entered = (await viewSandboxes(api)).map(async (sandbox) => ({
       ...sandbox,
       behindKey: await namespaceBehind(toolbox, sandbox.key),
-      ofProcess: await namespaceBehind(toolbox, `/proc/${sandbox.pid}/ns/net`),
+      ofProcess: await namespaceOf(toolbox, sandbox.pid),
     }));
     return Promise.all(entered);
   });
   await evidence('sandboxes and their namespaces', seen);
 
-  for (const { node, container, containerName: task } of services.flatMap(({ tasks }) => tasks)) {
+  for (const { node, container, containerName: task } of tasks) {
     const own = seen[node]?.find((sandbox) => sandbox.container === container);
     judge(`container of ${task}`, sameMembers([container], own ? [own.container] : []), { node });
     const { id = '', key = '', behindKey = '', ofProcess = '' } = own ?? {};

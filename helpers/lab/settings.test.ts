@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { UsageError } from '../errors.ts';
+import { readSettings, SETTINGS } from './settings.ts';
+
+test('without any variable every setting has its default', () => {
+  const settings = readSettings({});
+  assert.equal(settings.LAB, 'vm');
+  assert.equal(settings.KERNEL, 'trixie');
+  assert.deepEqual(settings.NODES, { managers: 1, workers: 2 });
+  assert.equal(settings.LAB_MEMORY, 3072 * 1024 ** 2);
+});
+
+test('an empty variable is one that was not set', () => {
+  assert.equal(readSettings({ KERNEL: ' ' }).KERNEL, 'trixie');
+});
+
+for (const [name, value] of Object.entries({
+  LAB: 'podman',
+  KERNEL: '6.12',
+  ENGINE: 'debian:buster',
+  NODES: '9m9w',
+  LAB_CACHE: 'relative',
+  LAB_CACHE_SIZE: 'much',
+  LAB_MEMORY: '6G',
+  LAB_QEMU: 'qemu',
+  LAB_ACCEL: 'hvf',
+  LAB_MIRROR: 'somewhere',
+})) {
+  test(`${name}=${value} is refused with what is known`, () => {
+    assert.throws(
+      () => readSettings({ [name]: value }),
+      (error) => {
+        assert(error instanceof UsageError);
+        assert.match(error.message, new RegExp(`^${name}=${value} is not known; it takes `));
+        assert(error.message.includes(SETTINGS[name as keyof typeof SETTINGS].known));
+        return true;
+      },
+    );
+  });
+}
+
+test('a misspelt setting is told, not ignored', () => {
+  assert.throws(() => readSettings({ LAB_MEMROY: '2G' }), /LAB_MEMROY is no setting; there are LAB, KERNEL/);
+});

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Inconclusive, Violation } from './errors.ts';
+import { converge, until } from './waiting.ts';
+
+test('until: gives the first answer, whatever failed before', async () => {
+  const answers = [undefined, new Error('not yet'), 'here'];
+  const ask = async () => {
+    const next = answers.shift();
+    if (next instanceof Error) throw next;
+    return next;
+  };
+  assert.equal(await until('it', ask, { withinMs: 1000, everyMs: 1 }), 'here');
+});
+
+test('until: gives up as inconclusive, with what was seen last', async () => {
+  const ask = () => Promise.reject(new Error('connection refused'));
+  await assert.rejects(until('the engine', ask, { withinMs: 5, everyMs: 1 }), (error) => {
+    assert(error instanceof Inconclusive);
+    assert.match(error.message, /the engine: not within .* last seen: connection refused/);
+    return true;
+  });
+});
+
+test('until: gives up at once when it is in vain', async () => {
+  const asked = performance.now();
+  const options = { withinMs: 60_000, everyMs: 1, alive: () => 'QEMU ended' };
+  await assert.rejects(
+    until('the guest', async () => undefined, options),
+    /the guest: QEMU ended/,
+  );
+  assert(performance.now() - asked < 10_000);
+});
+
+test('converge: once true is not enough, it must stay', async () => {
+  // Holds, breaks, holds: only the second time lasts.
+  const story = [[], ['broken']];
+  let asked = 0;
+  await converge('it', async () => story[asked++] ?? [], { withinMs: 1000, holdMs: 20, everyMs: 1 });
+  assert(asked > 3);
+});
+
+test('converge: fails as a violation that tells the timeline', async () => {
+  const story = [['w1 lacks 10.0.1.5'], ['w2 lacks 10.0.1.5']];
+  let asked = 0;
+  const wrong = async () => story[Math.min(asked++, 1)] ?? [];
+  await assert.rejects(converge('all agree', wrong, { withinMs: 20, everyMs: 5 }), (error) => {
+    assert(error instanceof Violation);
+    assert.match(
+      error.message,
+      /^all agree: not within 0.02 s\n {2}after 0.0 s: w1 lacks 10.0.1.5\n {2}after .*: w2 lacks/,
+    );
+    return true;
+  });
+});
+
+test('converge: an observer that breaks ends the wait as what it is', async () => {
+  const broken = () => Promise.reject(new Inconclusive('observer', 'shell broke'));
+  await assert.rejects(converge('it', broken, { withinMs: 1000 }), /shell broke/);
+});
