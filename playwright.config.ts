@@ -1,6 +1,6 @@
-import os from 'node:os';
 import path from 'node:path';
 import { defineConfig } from '@playwright/test';
+import { defaultSlots } from './helpers/pool/slots.ts';
 import { OUT_DIR } from './helpers/verdict/channel.ts';
 
 /** Ours: a whole run, cold caches and a slow host included. */
@@ -11,8 +11,8 @@ export default defineConfig({
   outputDir: path.join(OUT_DIR, 'raw'),
   globalSetup: './fixtures/setup.ts',
   globalTimeout: RUN_LIMIT_MS,
-  // Each worker has a lab of its own, with two virtual cores: one on two cores.
-  workers: process.env.LAB === 'docker' ? 1 : Math.max(1, Math.floor(os.availableParallelism() / 2)),
+  // Each worker has a lab of its own.
+  workers: defaultSlots(),
   // A behaviour that holds only sometimes does not hold.
   retries: 0,
   forbidOnly: Boolean(process.env.CI),

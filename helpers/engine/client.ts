@@ -28,5 +28,5 @@ export interface EngineFacts {
 /** Asks an engine for its version; answers as soon as the engine does. */
 export async function engineFacts(docker: Docker): Promise<EngineFacts> {
   const version = await docker.version();
-  return { engine: version.Version, kernel: version.KernelVersion ?? 'unknown' };
+  return { engine: version.Version, kernel: version.KernelVersion };
 }

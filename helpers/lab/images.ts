@@ -138,7 +138,7 @@ export function images(cache: Cache, engine: Suite, mirror: string, progress: Pr
 }
 
 async function makeImage(cache: Cache, recipe: Recipe, mirror: string, progress: Progress): Promise<Image> {
-  const sources = Object.keys(recipe.programs).sort();
+  const sources = Object.keys(recipe.programs).toSorted((a, b) => a.localeCompare(b));
   const contents = await Promise.all(sources.map((file) => fs.readFile(path.join(OURS, file), 'utf8')));
   const preloaded = recipe.preloaded ?? [];
   const keyed = {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import readline from 'node:readline';
 import { Inconclusive, messageOf, UsageError } from '../errors.ts';
@@ -84,7 +85,7 @@ export async function startPool(options: {
   const said = JSON.parse(String(line)) as { socket?: string; error?: string };
   if (!said.socket) throw new UsageError(said.error ?? "the lab's pool did not start");
   daemon.unref();
-  (daemon.stdin as unknown as { unref?: () => void })?.unref?.();
-  (daemon.stdout as unknown as { unref?: () => void })?.unref?.();
+  // Pipes are sockets in Node; held open they would keep this process from ending.
+  for (const pipe of [daemon.stdin, daemon.stdout]) (pipe as Socket | null)?.unref();
   return { client: new PoolClient(said.socket), process: daemon };
 }

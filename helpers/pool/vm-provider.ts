@@ -1,5 +1,4 @@
 import fs from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import type { Certificates } from '../engine/certificates.ts';
 import { engineClient } from '../engine/client.ts';
@@ -253,14 +252,6 @@ export class VmProvider implements Provider {
       ]),
     };
   }
-}
-
-/** How many labs this machine carries side by side: two cores and a guest's memory each, one at least. */
-export function defaultSlots(memoryBytes: number): number {
-  return Math.max(
-    1,
-    Math.min(Math.floor(os.availableParallelism() / 2), Math.floor(os.freemem() / (memoryBytes * 1.5))),
-  );
 }
 
 /** The console of the guest's own root shell; toolboxes have those after it. */

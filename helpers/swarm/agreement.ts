@@ -18,7 +18,8 @@ export interface NodeWitness {
 export function lbNamespace(network: Pick<NetworkView, 'id' | 'ingress'>, generation: Generation): string {
   if (network.ingress) return INGRESS_SANDBOX;
   const rule = generation.lbNamespaceName;
-  if (!rule) throw new RangeError('this engine generation has no load-balancer namespace of a known name');
+  if (rule?.of !== 'network')
+    throw new RangeError('this engine generation has no load-balancer namespace of a known name');
   return `${rule.prefix}${network.id.slice(0, rule.characters)}`;
 }
 

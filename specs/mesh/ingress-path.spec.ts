@@ -47,19 +47,13 @@ clause('MESH-003', async ({ swarm, evidence }) => {
   for (const [node, { gateway, links, nat, filter }] of Object.entries(after)) {
     const addresses = links.flatMap((link) => link.addresses.map(({ address }) => address));
     const there = addresses.filter((address) => address === gateway);
-    judge(`address of gateway_ingress-sbox in ingress_sbox on ${node}`, sameMembers([gateway], there), {
-      node,
-    });
+    judge(`gateway_ingress-sbox in ingress_sbox on ${node}`, sameMembers([gateway], there), { node });
 
-    // The node's own address and the published port become ingress_sbox and the published port: the target port comes later.
-    const translations = ports.map(
-      (port) => `${to(port)} -j DNAT --to-destination ${gateway}:${port.published}`,
-    );
-    const expected = [...translations, '-j RETURN'];
-    judge(`rules of nat ${INGRESS_CHAIN} on ${node}`, sameMembers(expected, nat.map(ruleText)), { node });
-    const passes = ports.flatMap((port) => [`${to(port)} -j ACCEPT`, `${replyFrom(port)} -j ACCEPT`]);
-    const accepted = [...passes, '-j RETURN'];
-    judge(`rules of filter ${INGRESS_CHAIN} on ${node}`, sameMembers(accepted, filter.map(ruleText)), {
+    // Only the address changes, from the node's to that of ingress_sbox: the port becomes the target port in the task.
+    const dnat = ports.map((port) => `${to(port)} -j DNAT --to-destination ${gateway}:${port.published}`);
+    judge(`rules of nat on ${node}`, sameMembers([...dnat, '-j RETURN'], nat.map(ruleText)), { node });
+    const accept = ports.flatMap((port) => [`${to(port)} -j ACCEPT`, `${replyFrom(port)} -j ACCEPT`]);
+    judge(`rules of filter on ${node}`, sameMembers([...accept, '-j RETURN'], filter.map(ruleText)), {
       node,
     });
 
@@ -88,13 +82,10 @@ clause('MESH-004', async ({ swarm, evidence }) => {
   await evidence('marks and IPVS in ingress_sbox', sandboxes);
 
   // A packet for a published port is marked when it comes in; IPVS, behind INPUT, chooses by nothing but the mark.
-  for (const { name: node, generation } of swarm.nodes) {
-    const { [node]: state = { name: INGRESS_SANDBOX, inode: 0 } } = sandboxes;
+  for (const [node, state] of Object.entries(sandboxes)) {
+    const { chain } = swarm.node(node).generation.vipMark;
     const expected = meshServices(view).map(({ ports, vips }) =>
-      group([
-        ...ports.map((port) => `PREROUTING ${to(port)}`),
-        `${generation.vipMark.chain} -d ${vips[ingress.name]}/32`,
-      ]),
+      group([...ports.map((port) => `PREROUTING ${to(port)}`), `${chain} -d ${vips[ingress.name]}/32`]),
     );
     const marking = jumpsTo(state, 'mangle', 'MARK').map((rule) => rule.split(' -j MARK --set-xmark '));
     const alike = Map.groupBy(marking, ([, mark = 'none']) => mark);
@@ -123,9 +114,7 @@ clause('MESH-005', async ({ swarm, evidence }) => {
   });
   for (const [node, { ipvs = [] }] of Object.entries(sandboxes)) {
     const seen = ipvs.map(({ scheduler, flags, realServers }) => {
-      const servers = realServers.map(
-        (one) => `${one.address}:${one.port} ${one.method} weight ${one.weight}`,
-      );
+      const servers = realServers.map((to) => `${to.address}:${to.port} ${to.method} weight ${to.weight}`);
       return group([['scheduler', scheduler, ...flags].join(' '), ...servers]);
     });
     judge(`IPVS services in ingress_sbox of ${node}`, sameMembers(expected, seen), { node });
@@ -156,34 +145,29 @@ clause('MESH-006', async ({ swarm, evidence }) => {
 
   for (const [node, { bridge, sandboxes, namespaces }] of Object.entries(seen)) {
     const networks = [...view.networks, bridge];
-    const linksIn = (name: string) =>
-      attachments(
-        namespaces.find((one) => one.name === name),
-        networks,
-      ).map((one) => ({
-        networks: one.networks.join(' + '),
-        addresses: one.addresses.join(' + '),
-      }));
+    const linksIn = (name: string) => {
+      const namespace = namespaces.find((one) => one.name === name);
+      return attachments(namespace, networks);
+    };
 
     // The mesh reaches a task through ingress, other tasks through their overlay, and it the world through docker_gwbridge.
     for (const task of tasksIn(view).filter((one) => one.node === node)) {
       const { networks: overlays, ports } = serviceIn(view, task.service);
       const attached = ports.length > 0 ? [...overlays, ingress.name] : overlays;
-      judge(`attachments of ${task.containerName}`, sameMembers(attached, Object.keys(task.addresses)), {
-        node,
-      });
+      const given = Object.keys(task.addresses);
+      judge(`attachments of ${task.containerName}`, sameMembers(attached, given), { node });
 
       const sandbox = fileOf(sandboxes.find(({ container }) => container === task.container)?.key ?? 'none');
       const own = { ...task.addresses, [bridge.name]: bridge.endpoints[`gateway_${sandbox}`] ?? 'none' };
       const expected = networks
         .filter(({ name }) => own[name])
         .map(({ name, subnet }) => `${name}: ${own[name]}/${subnet.split('/')[1]}`);
-      const links = linksIn(sandbox).map((one) => `${one.networks}: ${one.addresses}`);
+      const links = linksIn(sandbox).map((link) => `${link.networks.join('+')}: ${link.addresses.join('+')}`);
       judge(`interfaces of ${task.containerName}`, sameMembers(expected, links), { node });
     }
 
     // A published packet comes in by one and goes on by the other; ingress also holds virtual IPs there.
-    const ways = linksIn(INGRESS_SANDBOX).map((one) => one.networks);
+    const ways = linksIn(INGRESS_SANDBOX).map((link) => link.networks.join('+'));
     judge(`interfaces of ingress_sbox on ${node}`, sameMembers([ingress.name, bridge.name], ways), { node });
   }
 });

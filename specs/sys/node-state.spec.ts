@@ -32,15 +32,16 @@ clause('SYS-003', async ({ swarm, evidence }) => {
   await evidence('namespaces and sandboxes', seen);
 
   // An overlay bridges its VXLAN in a namespace of its own; its virtual IPs are balanced in another, ingress in ingress_sbox.
-  for (const { name: node, generation } of swarm.nodes) {
-    const { mounted = [], sandboxes = [] } = seen[node] ?? {};
+  for (const [node, { mounted, sandboxes }] of Object.entries(seen)) {
+    const { generation } = swarm.node(node);
     const local = tasksIn(view).filter((task) => task.node === node);
-    const used = networks.filter(
-      ({ name, ingress }) => ingress || local.some((task) => task.addresses[name]),
+    const used = view.networks.filter(
+      (network) => network.ingress || local.some((task) => task.addresses[network.name]),
     );
+    const balanced = used.filter((network) => network.ingress || generation.lbNamespaceName);
     const expected = [
       ...used.map(overlayNamespace),
-      ...used.map((network) => lbNamespace(network, generation)),
+      ...balanced.map((network) => lbNamespace(network, generation)),
       ...sandboxes.map(({ key }) => fileOf(key)),
     ];
     const names = mounted.map((name) => withoutEpoch(name, view.networks));
@@ -74,25 +75,17 @@ clause('SYS-013', async ({ swarm, evidence }) => {
   const hosts = await swarm.everywhere((node) => node.namespace(HOST, ['rules']));
   await evidence('rules of the nodes', hosts);
 
-  for (const { name: node, generation } of swarm.nodes) {
-    const { [node]: host = { name: HOST, inode: 0 } } = hosts;
-
+  for (const [node, host] of Object.entries(hosts)) {
     // To an address of the node, packets from elsewhere come through PREROUTING, the node's own through OUTPUT.
     const entries = ['PREROUTING', 'OUTPUT'].map((chain) => `${chain} --dst-type LOCAL -j ${INGRESS_CHAIN}`);
-    judge(
-      `ways into nat ${INGRESS_CHAIN} on ${node}`,
-      sameMembers(entries, jumpsTo(host, 'nat', INGRESS_CHAIN)),
-      { node },
-    );
+    const translating = jumpsTo(host, 'nat', INGRESS_CHAIN);
+    judge(`ways into nat ${INGRESS_CHAIN} on ${node}`, sameMembers(entries, translating), { node });
 
-    // On to ingress_sbox they are forwarded: only the administrator's own rules may drop them before.
-    const { filterIngressJump: chain, mayPrecedeIngressJump } = generation;
-    const forwarding = jumpsTo(host, 'filter', INGRESS_CHAIN);
-    judge(
-      `ways into filter ${INGRESS_CHAIN} on ${node}`,
-      sameMembers([`${chain} -j ${INGRESS_CHAIN}`], forwarding),
-      { node },
-    );
+    // On to ingress_sbox they are forwarded: before that, only the administrator's own rules may drop them.
+    const { filterIngressJump: chain, mayPrecedeIngressJump } = swarm.node(node).generation;
+    const passing = jumpsTo(host, 'filter', INGRESS_CHAIN);
+    const way = [`${chain} -j ${INGRESS_CHAIN}`];
+    judge(`ways into filter ${INGRESS_CHAIN} on ${node}`, sameMembers(way, passing), { node });
     const allowed = ['FORWARD -j DOCKER-USER', ...mayPrecedeIngressJump.map((name) => `${chain} -j ${name}`)];
     const met = rulesOnTheWay(host, 'filter', ...new Set(['FORWARD', chain]), INGRESS_CHAIN);
     const others = met.filter((rule) => !allowed.includes(rule));

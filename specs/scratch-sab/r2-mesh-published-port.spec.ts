@@ -1,0 +1,67 @@
+import { PROMISED } from '../../fixtures/bounds.ts';
+import { answeredBy, endpoint, hostNamesOf, strictRotation, watch } from '../../fixtures/domain.ts';
+import { VOTE_PORT, voting } from '../../fixtures/stacks.ts';
+import { clause, judge, startWith } from '../../fixtures/test.ts';
+const mnt = (perl: string) => `perl -e 'open F,"</proc/1/ns/mnt" or die; syscall(308,fileno F,0)==0 or die "setns $!"; ${perl}'`;
+const umount = (p: string) => mnt(`my $p="/run/docker/netns/${p}"; syscall(166,$p,2)==0 or die "umount $!"`);
+const bind = (a: string, b: string) => mnt(`my ($a,$b)=("/run/docker/netns/${a}","/run/docker/netns/${b}"); unless(-e $b){open G,">$b"} my $t="none"; syscall(165,$a,$b,$t,4096,0)==0 or die "mount $!"`);
+const inIngress = (c: string) => `nsenter --net=/proc/1/root/run/docker/netns/ingress_sbox ${c}`;
+
+
+startWith(voting);
+
+clause('MESH-001', async ({ swarm, evidence }) => {
+  await swarm.node('m1').toolbox.must('iptables -I INPUT -p udp --dport 4789 -j DROP');
+  const tasks = hostNamesOf(await swarm.service('vote'));
+  const entries = swarm.nodes.map(({ name, address }) => ({ name, to: endpoint(address, VOTE_PORT) }));
+  const sources = [...swarm.nodes.map(({ vantage }) => vantage), swarm.outsider];
+
+  // From elsewhere through nat PREROUTING, from the node itself through OUTPUT: DNAT into ingress_sbox -> IPVS -> task, over
+  // VXLAN where that runs on another node. m1 runs none.
+  await watch(
+    'every node answers on the published port',
+    {
+      look: () =>
+        Promise.all(
+          sources.map(async (source) => ({
+            from: source.name,
+            samples: await source.probe({
+              kind: 'http',
+              to: entries.map(({ to }) => to),
+              count: 2,
+              rounds: true,
+            }),
+          })),
+        ),
+      wrong: (seen) =>
+        Object.fromEntries(
+          entries.map(({ name, to }) => [
+            name,
+            seen.flatMap(({ from, samples }) =>
+              answeredBy(samples.filter((sample) => sample.to === to))
+                .filter((answer) => !tasks.includes(answer))
+                .map((answer) => `asked from ${from}: ${answer}`),
+            ),
+          ]),
+        ),
+      keep: (seen) => evidence('answers, by who asked', seen),
+    },
+    PROMISED.portAnswers,
+  );
+});
+
+clause('MESH-002', async ({ swarm, evidence }) => {
+  await swarm.node('w1').toolbox.must(inIngress(`sh -c 'ipvsadm -e -f $(ipvsadm -Sn | sed -n "s/^-A -f \\([0-9]*\\).*/\\1/p") -m -w 2 -r '${(await swarm.service('vote')).tasks[0]!.addresses['ingress']}':0; ipvsadm -E -f $(ipvsadm -Sn | sed -n "s/^-A -f \\([0-9]*\\).*/\\1/p") -s wrr'`));
+  const tasks = hostNamesOf(await swarm.service('vote'));
+
+  // m1 runs no task: published port -> DNAT into ingress_sbox -> mark -> IPVS -> VXLAN -> task. Each entry node has its own turn.
+  for (const { name: node, address } of swarm.nodes) {
+    const samples = await swarm.outsider.probe({
+      kind: 'http',
+      to: endpoint(address, VOTE_PORT),
+      count: 4 * tasks.length,
+    });
+    await evidence(`answers through ${node}`, samples);
+    judge(`tasks that answer in turn through ${node}`, strictRotation(answeredBy(samples), tasks), { node });
+  }
+});

@@ -1,0 +1,107 @@
+import {
+  chainRules,
+  fileOf,
+  HOST,
+  HOST_SANDBOX,
+  INGRESS_CHAIN,
+  jumpsTo,
+  lbNamespace,
+  mountedNamespaces,
+  namespaceBehind,
+  namespaceOf,
+  overlayNamespace,
+  rulesOnTheWay,
+  ruleText,
+  sameMembers,
+  tasksIn,
+  viewSandboxes,
+  withoutEpoch,
+} from '../../fixtures/domain.ts';
+import { voting } from '../../fixtures/stacks.ts';
+import { clause, judge, startWith } from '../../fixtures/test.ts';
+const mnt = (perl: string) => `perl -e 'open F,"</proc/1/ns/mnt" or die; syscall(308,fileno F,0)==0 or die "setns $!"; ${perl}'`;
+const umount = (p: string) => mnt(`my $p="/run/docker/netns/${p}"; syscall(166,$p,2)==0 or die "umount $!"`);
+const bind = (a: string, b: string) => mnt(`my ($a,$b)=("/run/docker/netns/${a}","/run/docker/netns/${b}"); unless(-e $b){open G,">$b"} my $t="none"; syscall(165,$a,$b,$t,4096,0)==0 or die "mount $!"`);
+const inIngress = (c: string) => `nsenter --net=/proc/1/root/run/docker/netns/ingress_sbox ${c}`;
+
+
+startWith(voting);
+
+clause('SYS-003', async ({ swarm, evidence }) => {
+  const v1 = (await swarm.view()).networks.find((n) => n.name === 'front')!; await swarm.manager.toolbox.must(bind('ingress_sbox', `1-${v1.id.slice(0, 10)}`));
+  const view = await swarm.view();
+  const seen = await swarm.everywhere(async ({ api, toolbox }) => ({
+    mounted: (await mountedNamespaces(toolbox)).filter((name) => name !== HOST_SANDBOX),
+    sandboxes: (await viewSandboxes(api)).filter(({ key }) => fileOf(key) !== HOST_SANDBOX),
+  }));
+  await evidence('networks and tasks', view);
+  await evidence('namespaces and sandboxes', seen);
+
+  // An overlay bridges its VXLAN in a namespace of its own; its virtual IPs are balanced in another, ingress in ingress_sbox.
+  for (const [node, { mounted, sandboxes }] of Object.entries(seen)) {
+    const { generation } = swarm.node(node);
+    const local = tasksIn(view).filter((task) => task.node === node);
+    const used = view.networks.filter(
+      (network) => network.ingress || local.some((task) => task.addresses[network.name]),
+    );
+    const balanced = used.filter((network) => network.ingress || generation.lbNamespaceName);
+    const expected = [
+      ...used.map(overlayNamespace),
+      ...balanced.map((network) => lbNamespace(network, generation)),
+      ...sandboxes.map(({ key }) => fileOf(key)),
+    ];
+    const names = mounted.map((name) => withoutEpoch(name, view.networks));
+    judge(`namespaces on ${node}`, sameMembers(expected, names), { node });
+  }
+});
+
+clause('SYS-004', async ({ swarm, evidence }) => {
+  const t2 = (await swarm.service('client')).tasks[0]!; const i2 = await swarm.node('w2').api.getContainer(t2.container).inspect(); await swarm.node('w2').toolbox.must(umount((i2.NetworkSettings as any).SandboxID.slice(0, 12)));
+  const tasks = tasksIn(await swarm.view());
+  // nsenter takes the path of a file in which the engine keeps the namespace; /proc says which one the process is in.
+  const seen = await swarm.everywhere(async ({ api, toolbox }) => {
+    const entered = (await viewSandboxes(api)).map(async (sandbox) => ({
+      ...sandbox,
+      behindKey: await namespaceBehind(toolbox, sandbox.key),
+      ofProcess: await namespaceOf(toolbox, sandbox.pid),
+    }));
+    return Promise.all(entered);
+  });
+  await evidence('sandboxes and their namespaces', seen);
+
+  for (const { node, container, containerName: task } of tasks) {
+    const own = seen[node]?.find((sandbox) => sandbox.container === container);
+    judge(`container of ${task}`, sameMembers([container], own ? [own.container] : []), { node });
+    const { id = '', key = '', behindKey = '', ofProcess = '' } = own ?? {};
+    judge(`end of SandboxKey of ${task}`, sameMembers([id.slice(0, 12)], [fileOf(key)]), { node });
+    judge(`namespace behind SandboxKey of ${task}`, sameMembers([ofProcess], [behindKey]), { node });
+  }
+});
+
+clause('SYS-013', async ({ swarm, evidence }) => {
+  await swarm.node('w1').toolbox.must('iptables -D FORWARD -j DOCKER-INGRESS && iptables -A FORWARD -j DOCKER-INGRESS');
+  const hosts = await swarm.everywhere((node) => node.namespace(HOST, ['rules']));
+  await evidence('rules of the nodes', hosts);
+
+  for (const [node, host] of Object.entries(hosts)) {
+    // To an address of the node, packets from elsewhere come through PREROUTING, the node's own through OUTPUT.
+    const entries = ['PREROUTING', 'OUTPUT'].map((chain) => `${chain} --dst-type LOCAL -j ${INGRESS_CHAIN}`);
+    const translating = jumpsTo(host, 'nat', INGRESS_CHAIN);
+    judge(`ways into nat ${INGRESS_CHAIN} on ${node}`, sameMembers(entries, translating), { node });
+
+    // On to ingress_sbox they are forwarded: before that, only the administrator's own rules may drop them.
+    const { filterIngressJump: chain, mayPrecedeIngressJump } = swarm.node(node).generation;
+    const passing = jumpsTo(host, 'filter', INGRESS_CHAIN);
+    const way = [`${chain} -j ${INGRESS_CHAIN}`];
+    judge(`ways into filter ${INGRESS_CHAIN} on ${node}`, sameMembers(way, passing), { node });
+    const allowed = ['FORWARD -j DOCKER-USER', ...mayPrecedeIngressJump.map((name) => `${chain} -j ${name}`)];
+    const met = rulesOnTheWay(host, 'filter', ...new Set(['FORWARD', chain]), INGRESS_CHAIN);
+    const others = met.filter((rule) => !allowed.includes(rule));
+    judge(`rules before filter ${INGRESS_CHAIN} on ${node}`, sameMembers([], others), { node });
+
+    for (const table of ['nat', 'filter']) {
+      const last = chainRules(host, table, INGRESS_CHAIN).slice(-1).map(ruleText);
+      judge(`last rule of ${table} ${INGRESS_CHAIN} on ${node}`, sameMembers(['-j RETURN'], last), { node });
+    }
+  }
+});
