@@ -166,10 +166,13 @@ export class Node {
     return this.#time.spend('observing', () => viewNetwork(this.name, this.api, id));
   }
 
-  /** Drops whatever leaves the node for a port, be it the node's own or forwarded for a container. */
+  /** Drops what the node sends to a port, wherever that is, and what it forwards there for its containers. */
   async closeWayOut(port: number): Promise<void> {
-    const rules = ['udp', 'tcp'].map(
-      (protocol) => `iptables -t mangle -I POSTROUTING -p ${protocol} --dport ${port} -j DROP`,
+    // In mangle, which comes before nat: a destination that nat would change is still the one that was meant.
+    const rules = ['OUTPUT', 'FORWARD'].flatMap((chain) =>
+      ['udp', 'tcp'].map(
+        (protocol) => `iptables -t mangle -I ${chain} -p ${protocol} --dport ${port} -j DROP`,
+      ),
     );
     await this.toolbox.must(rules.join(' && '));
   }

@@ -11,63 +11,65 @@ import {
   wrongOnEach,
 } from '../../fixtures/domain.ts';
 import { voting } from '../../fixtures/stacks.ts';
-import { clause, judge, startWith } from '../../fixtures/test.ts';
+import { clause, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(voting);
 
-clause('OVERLAY-001', { disturbs: true }, async ({ swarm, evidence }) => {
-  const ingress = ingressNetwork(await swarm.view()).name;
-  const [w1, w2] = [swarm.node('w1'), swarm.node('w2')];
-  const look = () => swarm.everywhere(({ api }) => viewNetworks(api));
+test(
+  ...clause('OVERLAY-001', { disturbs: true }, async ({ swarm, evidence }) => {
+    const ingress = ingressNetwork(await swarm.view()).name;
+    const [w1, w2] = [swarm.node('w1'), swarm.node('w2')];
+    const look = () => swarm.everywhere(({ api }) => viewNetworks(api));
 
-  // A manager reads a network from Raft; a worker is told of it with the first task that needs it.
-  await swarm.deploy({ networks: ['fresh'], services: [] });
-  const unused = await look();
-  await evidence('networks, fresh one unused', unused);
-  judgeLists(unused, swarm.managers);
+    // A manager reads a network from Raft; a worker is told of it with the first task that needs it.
+    await swarm.deploy({ networks: ['fresh'], services: [] });
+    const unused = await look();
+    await evidence('networks, fresh one unused', unused);
+    judgeLists(unused, swarm.managers);
 
-  await swarm.create(service('user', { networks: ['fresh'], on: [w1.name] }));
-  await swarm.settled();
-  const used = await look();
-  await evidence('networks, fresh one used on w1', used);
-  judgeLists(used, [...swarm.managers, w1]);
+    await swarm.create(service('user', { networks: ['fresh'], on: [w1.name] }));
+    await swarm.settled();
+    const used = await look();
+    await evidence('networks, fresh one used on w1', used);
+    judgeLists(used, [...swarm.managers, w1]);
 
-  // Which nodes have an endpoint on a network is told by gossip, on that network alone.
-  const users: Record<string, readonly Node[]> = { [ingress]: swarm.nodes, front: [w1, w2], fresh: [w1] };
-  await watch(
-    'peers are the nodes that use a network',
-    {
-      look: () =>
-        swarm.everywhere(async (node) => {
-          const own = Object.keys(users).filter((name) => users[name]?.includes(node));
-          return Promise.all(own.map((name) => node.network(name)));
-        }),
-      wrong: (seen) =>
-        wrongOnEach(seen, (networks) =>
-          networks.flatMap(({ name, peers }) => {
-            const expected = users[name]?.map(({ address }) => address) ?? [];
-            return complaint(`peers on ${name}`, sameMembers(expected, peers));
+    // Which nodes have an endpoint on a network is told by gossip, on that network alone.
+    const users: Record<string, readonly Node[]> = { [ingress]: swarm.nodes, front: [w1, w2], fresh: [w1] };
+    await watch(
+      'peers are the nodes that use a network',
+      {
+        look: () =>
+          swarm.everywhere(async (node) => {
+            const own = Object.keys(users).filter((name) => users[name]?.includes(node));
+            return Promise.all(own.map((name) => node.network(name)));
           }),
-        ),
-      keep: (seen) => evidence('networks where they are used', seen),
-    },
-    PROMISED.namesFollowTasks,
-  );
+        wrong: (seen) =>
+          wrongOnEach(seen, (networks) =>
+            networks.flatMap(({ name, peers }) => {
+              const expected = users[name]?.map(({ address }) => address) ?? [];
+              return complaint(`peers on ${name}`, sameMembers(expected, peers));
+            }),
+          ),
+        keep: (seen) => evidence('networks where they are used', seen),
+      },
+      PROMISED.namesFollowTasks,
+    );
 
-  /** Every node lists what it uses, with the id that the manager knows it by; `fresh` is known to those alone. */
-  function judgeLists(lists: Record<string, ListedNetwork[]>, knowFresh: readonly Node[]): void {
-    const ids = new Map(lists[swarm.manager.name]?.map(({ name, id }) => [name, id]));
-    for (const node of swarm.nodes) {
-      const expected = [ingress, 'front', ...(knowFresh.includes(node) ? ['fresh'] : [])];
-      const seen = lists[node.name]?.filter(({ name }) => [ingress, 'front', 'fresh'].includes(name)) ?? [];
-      judge(
-        `networks that ${node.name} lists`,
-        sameMembers(
-          expected.map((name) => `${name} ${ids.get(name)} overlay swarm`),
-          seen.map(({ name, id, driver, scope }) => `${name} ${id} ${driver} ${scope}`),
-        ),
-        { node: node.name },
-      );
+    /** Every node lists what it uses, with the id that the manager knows it by; `fresh` is known to those alone. */
+    function judgeLists(lists: Record<string, ListedNetwork[]>, knowFresh: readonly Node[]): void {
+      const ids = new Map(lists[swarm.manager.name]?.map(({ name, id }) => [name, id]));
+      for (const node of swarm.nodes) {
+        const expected = [ingress, 'front', ...(knowFresh.includes(node) ? ['fresh'] : [])];
+        const seen = lists[node.name]?.filter(({ name }) => [ingress, 'front', 'fresh'].includes(name)) ?? [];
+        judge(
+          `networks that ${node.name} lists`,
+          sameMembers(
+            expected.map((name) => `${name} ${ids.get(name)} overlay swarm`),
+            seen.map(({ name, id, driver, scope }) => `${name} ${id} ${driver} ${scope}`),
+          ),
+          { node: node.name },
+        );
+      }
     }
-  }
-});
+  }),
+);

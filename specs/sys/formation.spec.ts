@@ -15,32 +15,34 @@ import {
   watch,
   wrongOnEach,
 } from '../../fixtures/domain.ts';
-import { clause } from '../../fixtures/test.ts';
+import { clause, test } from '../../fixtures/test.ts';
 
 // A bare Swarm: whatever is here came with it.
 
-clause('SYS-001', async ({ swarm, evidence }) => {
-  // No packet of ours: managers tell what Raft holds, every engine what it was told when it joined.
-  await watch(
-    'every manager lists all members as ready, and one as leader',
-    {
-      look: () =>
-        swarm.everywhere(async ({ api, role }) => ({
-          own: await viewOwnMembership(api),
-          list: role === 'manager' ? await viewNodes(api) : null,
-        })),
-      wrong: (seen) => {
-        const members = Object.values(seen).flatMap(({ own }) => own.id || []);
-        return wrongOnEach(seen, ({ own, list }) => [
-          ...complaint('its own state', sameMembers(['active'], [own.state])),
-          ...(list ? wrongInList(list, members) : []),
-        ]);
+test(
+  ...clause('SYS-001', async ({ swarm, evidence }) => {
+    // No packet of ours: managers tell what Raft holds, every engine what it was told when it joined.
+    await watch(
+      'every manager lists all members as ready, and one as leader',
+      {
+        look: () =>
+          swarm.everywhere(async ({ api, role }) => ({
+            own: await viewOwnMembership(api),
+            list: role === 'manager' ? await viewNodes(api) : null,
+          })),
+        wrong: (seen) => {
+          const members = Object.values(seen).flatMap(({ own }) => own.id || []);
+          return wrongOnEach(seen, ({ own, list }) => [
+            ...complaint('its own state', sameMembers(['active'], [own.state])),
+            ...(list ? wrongInList(list, members) : []),
+          ]);
+        },
+        keep: (seen) => evidence('what each node says', seen),
       },
-      keep: (seen) => evidence('what each node says', seen),
-    },
-    PROMISED.membersReady,
-  );
-});
+      PROMISED.membersReady,
+    );
+  }),
+);
 
 function wrongInList(list: readonly ListedNode[], members: readonly string[]): string[] {
   const ids = list.map(({ id }) => id);
@@ -53,21 +55,23 @@ function wrongInList(list: readonly ListedNode[], members: readonly string[]): s
   ];
 }
 
-clause('SYS-002', async ({ swarm, evidence }) => {
-  // The way of a packet to a published port, before there is any: docker_gwbridge, ingress_sbox, the ingress overlay.
-  await watch(
-    'every member has ingress and docker_gwbridge',
-    {
-      look: () => swarm.everywhere(equipment),
-      wrong: (seen) => {
-        const ingress = seen[swarm.manager.name]?.networks.find((network) => network.ingress);
-        return wrongOnEach(seen, (member) => lacking(member, ingress?.id ?? 'of the manager'));
+test(
+  ...clause('SYS-002', async ({ swarm, evidence }) => {
+    // The way of a packet to a published port, before there is any: docker_gwbridge, ingress_sbox, the ingress overlay.
+    await watch(
+      'every member has ingress and docker_gwbridge',
+      {
+        look: () => swarm.everywhere(equipment),
+        wrong: (seen) => {
+          const ingress = seen[swarm.manager.name]?.networks.find((network) => network.ingress);
+          return wrongOnEach(seen, (member) => lacking(member, ingress?.id ?? 'of the manager'));
+        },
+        keep: (seen) => evidence('networks, links and namespaces', seen),
       },
-      keep: (seen) => evidence('networks, links and namespaces', seen),
-    },
-    PROMISED.membersEquipped,
-  );
-});
+      PROMISED.membersEquipped,
+    );
+  }),
+);
 
 async function equipment(node: Node) {
   return {

@@ -14,75 +14,79 @@ import {
   vipOf,
 } from '../../fixtures/domain.ts';
 import { virtualIps } from '../../fixtures/stacks.ts';
-import { clause, expect, judge, startWith } from '../../fixtures/test.ts';
+import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(virtualIps);
 
-clause('VIP-001', async ({ swarm, evidence }) => {
-  const view = await swarm.view();
-  const holders = await holdersOfAddresses(swarm, view);
-  await evidence('who holds which address', holders);
-  const networkOfId = new Map(view.networks.map(({ id, name }) => [id, name]));
+test(
+  ...clause('VIP-001', async ({ swarm, evidence }) => {
+    const view = await swarm.view();
+    const holders = await holdersOfAddresses(swarm, view);
+    await evidence('who holds which address', holders);
+    const networkOfId = new Map(view.networks.map(({ id, name }) => [id, name]));
 
-  // Two of these were created without an endpoint mode, and all but one without a port.
-  for (const name of ['client', 'two', 'three', 'four']) {
-    const { id, networks, ports, vips } = serviceIn(view, name);
-    const { Endpoint } = await swarm.manager.api.getService(id).inspect();
-    await evidence(`endpoint of ${name}`, Endpoint);
-    expect(Endpoint.Spec.Mode, `endpoint mode of ${name}`).toBe('vip');
-    const published = ports.some(({ mode }) => mode === 'ingress');
-    const attached = published ? [...networks, 'ingress'] : networks;
-    const due = attached.map((network) => `${network} in ${networkIn(view, network).subnet}`);
-    const given: { NetworkID: string; Addr: string }[] = Endpoint.VirtualIPs;
-    const seen = given.map(({ NetworkID, Addr }) => `${networkOfId.get(NetworkID)} in ${subnetOf(Addr)}`);
-    judge(`virtual IPs of ${name}`, sameMembers(due, seen));
-    for (const [network, vip] of Object.entries(vips))
-      judge(
-        `holders of ${vip} on ${network}`,
-        sameMembers([`VIP of ${name}`], holders[network]?.[vip] ?? []),
-      );
-  }
-});
+    // Two of these were created without an endpoint mode, and all but one without a port.
+    for (const name of ['client', 'two', 'three', 'four']) {
+      const { id, networks, ports, vips } = serviceIn(view, name);
+      const { Endpoint } = await swarm.manager.api.getService(id).inspect();
+      await evidence(`endpoint of ${name}`, Endpoint);
+      expect(Endpoint.Spec.Mode, `endpoint mode of ${name}`).toBe('vip');
+      const published = ports.some(({ mode }) => mode === 'ingress');
+      const attached = published ? [...networks, 'ingress'] : networks;
+      const due = attached.map((network) => `${network} in ${networkIn(view, network).subnet}`);
+      const given: { NetworkID: string; Addr: string }[] = Endpoint.VirtualIPs;
+      const seen = given.map(({ NetworkID, Addr }) => `${networkOfId.get(NetworkID)} in ${subnetOf(Addr)}`);
+      judge(`virtual IPs of ${name}`, sameMembers(due, seen));
+      for (const [network, vip] of Object.entries(vips))
+        judge(
+          `holders of ${vip} on ${network}`,
+          sameMembers([`VIP of ${name}`], holders[network]?.[vip] ?? []),
+        );
+    }
+  }),
+);
 
-clause('VIP-002', { disturbs: true }, async ({ swarm, evidence }) => {
-  const client = await swarm.client();
-  const look = async () => {
-    const service = await swarm.service('two');
-    return { service, name: (await client.addresses(['two'])).get('two') ?? [] };
-  };
-  const before = await look();
-  for (const task of before.service.tasks) {
-    await swarm.kill(task);
-    const wrong = async () => {
-      const { view, problems } = await swarm.agreement();
-      const alive = serviceIn(view, 'two').tasks.some(({ id }) => id === task.id);
-      return alive ? [`${task.containerName} still runs`] : problems;
+test(
+  ...clause('VIP-002', { disturbs: true }, async ({ swarm, evidence }) => {
+    const client = await swarm.client();
+    const look = async () => {
+      const service = await swarm.service('two');
+      return { service, name: (await client.addresses(['two'])).get('two') ?? [] };
     };
-    await converge(`another task serves in place of ${task.containerName}`, wrong, OURS.taskReplaced);
-  }
+    const before = await look();
+    for (const task of before.service.tasks) {
+      await swarm.kill(task);
+      const wrong = async () => {
+        const { tasks } = await swarm.service('two');
+        const listed = tasks.some(({ id }) => id === task.id);
+        return listed ? ['it still runs, for all the API knows'] : (await swarm.agreement()).problems;
+      };
+      await converge(`another task serves in place of ${task.containerName}`, wrong, OURS.taskReplaced);
+    }
 
-  const after = await look();
-  await evidence('before and after', { before, after });
-  const former = before.service.tasks.map(({ id }) => id);
-  const left = after.service.tasks
-    .filter(({ id }) => former.includes(id))
-    .map(({ containerName }) => containerName);
-  judge('tasks from before', sameMembers([], left));
-  judge('virtual IPs', sameMembers(pairs(before.service.vips), pairs(after.service.vips)));
-  judge('what the name stands for', sameMembers([vipOf(before.service, 'front')], after.name));
+    const after = await look();
+    await evidence('before and after', { before, after });
+    const former = before.service.tasks.map(({ id }) => id);
+    const left = after.service.tasks
+      .filter(({ id }) => former.includes(id))
+      .map(({ containerName }) => containerName);
+    judge('tasks from before', sameMembers([], left));
+    judge('virtual IPs', sameMembers(pairs(before.service.vips), pairs(after.service.vips)));
+    judge('what the name stands for', sameMembers([vipOf(before.service, 'front')], after.name));
 
-  // The client's packets still go to the old address; its node's IPVS has other tasks behind it.
-  const vip = vipOf(before.service, 'front');
-  const tasks = hostNamesOf(after.service);
-  const samples: unknown[] = [];
-  const silent = async () => {
-    const [answer = 'nothing'] = answeredBy(
-      await client.probe({ kind: 'http', to: endpoint(vip, HTTP_PORT) }),
+    // The client's packets still go to the old address; its node's IPVS has other tasks behind it.
+    const vip = vipOf(before.service, 'front');
+    const tasks = hostNamesOf(after.service);
+    const samples: unknown[] = [];
+    const silent = async () => {
+      const [answer = 'nothing'] = answeredBy(
+        await client.probe({ kind: 'http', to: endpoint(vip, HTTP_PORT) }),
+      );
+      samples.push(answer);
+      return tasks.includes(answer) ? [] : [`${vip} was answered by: ${answer}`];
+    };
+    await converge('the virtual IP answers', silent, PROMISED.servesAgain).finally(() =>
+      evidence('answers', samples),
     );
-    samples.push(answer);
-    return tasks.includes(answer) ? [] : [`${vip} was answered by: ${answer}`];
-  };
-  await converge('the virtual IP answers', silent, PROMISED.servesAgain).finally(() =>
-    evidence('answers', samples),
-  );
-});
+  }),
+);
