@@ -91,7 +91,7 @@ export function vipOf({ name, vips }: ServiceView, network: string): string {
 }
 
 /** The names by which a service's tasks tell that it was they who answered. @throws Inconclusive when none runs. */
-export function hostNamesOf({ name, tasks }: ServiceView): string[] {
+export function hostNamesOf({ name, tasks }: Pick<ServiceView, 'name' | 'tasks'>): string[] {
   if (tasks.length === 0) throw new Inconclusive('lab', `${name} has no running task`);
   return tasks.map(({ container }) => container.slice(0, HOST_NAME_LENGTH));
 }

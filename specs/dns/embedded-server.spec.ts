@@ -15,18 +15,18 @@ import {
   serviceIn,
   taskOnEachNode,
 } from '../../fixtures/domain.ts';
-import { roundRobin } from '../../fixtures/stacks.ts';
+import { voting } from '../../fixtures/stacks.ts';
 import { clause, judge, startWith, test } from '../../fixtures/test.ts';
 
-startWith(roundRobin);
+startWith(voting);
 
 test(
   ...clause('DNS-006', async ({ swarm, evidence }) => {
     const client = await swarm.client();
-    const tasks = addressesOf(await swarm.service('two'), 'front');
+    const tasks = addressesOf(await swarm.service('vote'), 'front');
     // The engine answers these from its own tables: nobody is asked from whom an age could come.
     const ask = async () => [
-      ...(await client.resolve(['client', 'two', 'tasks.client', 'tasks.two'])),
+      ...(await client.resolve(['client', 'vote', 'tasks.client', 'tasks.vote'])),
       ...(await client.resolve(tasks.map(reverseName), { type: 'PTR' })),
     ];
 
@@ -84,13 +84,13 @@ test(
       const closed = ['denied in connect', 'timeout in read'];
       assume(`ways from ${node.name} to other servers`, sameMembers(closed, answeredBy(ways.flat())));
       // The task's own nat leads 127.0.0.11:53 to a socket that the engine has in there: no packet leaves the namespace.
-      const questions = [{ name: 'two', type: 'A' }] as const;
+      const questions = [{ name: 'tasks.vote', type: 'A' }] as const;
       const answer = first(await inside.probe({ kind: 'dns', server: EMBEDDED_DNS, questions }));
       const { rules } = await swarm.taskNamespace(asker, ['rules']);
       const sockets = await inside.must('ss -lntu');
       await evidence(`inside a task on ${node.name}`, { asker, answer, rules, sockets });
       const heard = failed(answer) ? [answer.error] : addressesIn(answer);
-      const due = addressesOf(serviceIn(view, 'two'), 'front');
+      const due = addressesOf(serviceIn(view, 'vote'), 'front');
       judge(`answer to ${asker.containerName}`, sameMembers(due, heard), { node: node.name });
     }
   }),

@@ -11,7 +11,7 @@ import {
   wrongOnEach,
 } from '../../fixtures/domain.ts';
 import { voting } from '../../fixtures/stacks.ts';
-import { clause, judge, startWith, test } from '../../fixtures/test.ts';
+import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(voting);
 
@@ -23,15 +23,33 @@ test(
 
     // A manager reads a network from Raft; a worker is told of it with the first task that needs it.
     await swarm.deploy({ networks: ['fresh'], services: [] });
-    const unused = await look();
-    await evidence('networks, fresh one unused', unused);
-    judgeLists(unused, swarm.managers);
+    const atOnce = await look();
+    await evidence('networks right after the fresh one was created', atOnce);
+    for (const { name } of swarm.managers)
+      judge(
+        `networks that ${name} lists at once`,
+        sameMembers([ingress, 'front', 'fresh'], namesIn(atOnce, name)),
+        { node: name },
+      );
+    // It has a driver and a subnet only when the allocator has been at it, a moment later.
+    await watch(
+      'networks are listed where they are known, with driver and scope',
+      {
+        look,
+        wrong: (lists) => wrongLists(lists, swarm.managers),
+        keep: (lists) => evidence('networks, fresh one unused', lists),
+      },
+      PROMISED.networkAllocated,
+    );
 
     await swarm.create(service('user', { networks: ['fresh'], on: [w1.name] }));
     await swarm.settled();
     const used = await look();
     await evidence('networks, fresh one used on w1', used);
-    judgeLists(used, [...swarm.managers, w1]);
+    expect(
+      Object.values(wrongLists(used, [...swarm.managers, w1])).flat(),
+      'what is wrong with the lists',
+    ).toEqual([]);
 
     // Which nodes have an endpoint on a network is told by gossip, on that network alone.
     const users: Record<string, readonly Node[]> = { [ingress]: swarm.nodes, front: [w1, w2], fresh: [w1] };
@@ -55,21 +73,33 @@ test(
       PROMISED.namesFollowTasks,
     );
 
+    /** Networks of this clause that a node lists, by name. */
+    function namesIn(lists: Record<string, ListedNetwork[]>, node: string): string[] {
+      return (
+        lists[node]?.map(({ name }) => name).filter((name) => [ingress, 'front', 'fresh'].includes(name)) ??
+        []
+      );
+    }
+
     /** Every node lists what it uses, with the id that the manager knows it by; `fresh` is known to those alone. */
-    function judgeLists(lists: Record<string, ListedNetwork[]>, knowFresh: readonly Node[]): void {
+    function wrongLists(
+      lists: Record<string, ListedNetwork[]>,
+      knowFresh: readonly Node[],
+    ): Record<string, string[]> {
       const ids = new Map(lists[swarm.manager.name]?.map(({ name, id }) => [name, id]));
-      for (const node of swarm.nodes) {
+      const problems = swarm.nodes.map((node) => {
         const expected = [ingress, 'front', ...(knowFresh.includes(node) ? ['fresh'] : [])];
         const seen = lists[node.name]?.filter(({ name }) => [ingress, 'front', 'fresh'].includes(name)) ?? [];
-        judge(
+        const list = complaint(
           `networks that ${node.name} lists`,
           sameMembers(
             expected.map((name) => `${name} ${ids.get(name)} overlay swarm`),
             seen.map(({ name, id, driver, scope }) => `${name} ${id} ${driver} ${scope}`),
           ),
-          { node: node.name },
         );
-      }
+        return [node.name, list] as const;
+      });
+      return Object.fromEntries(problems);
     }
   }),
 );

@@ -13,11 +13,11 @@ const FOLDER = resolve(import.meta.dirname, '../../../fixtures/recordings');
 
 /** `expectedAtLeast` is raised with every recording that is added, so that no check passes for want of files. */
 const RECORDINGS = [
-  { pattern: 'ipvsadm-*.txt', parse: parseIpvsTable, expectedAtLeast: 0 },
-  { pattern: 'ipvs-stats-*.txt', parse: parseIpvsStats, expectedAtLeast: 0 },
-  { pattern: 'iptables-save-*.txt', parse: parseIptablesSave, expectedAtLeast: 0 },
-  { pattern: 'ip_vs_conn-*.txt', parse: parseIpvsConnections, expectedAtLeast: 0 },
-  { pattern: 'ip-addr-*.json', parse: parseIpAddresses, expectedAtLeast: 0 },
+  { pattern: 'ipvsadm-*.txt', parse: parseIpvsTable, expectedAtLeast: 3 },
+  { pattern: 'ipvs-stats-*.txt', parse: parseIpvsStats, expectedAtLeast: 3 },
+  { pattern: 'iptables-save-*.txt', parse: parseIptablesSave, expectedAtLeast: 6 },
+  { pattern: 'ip_vs_conn-*.txt', parse: parseIpvsConnections, expectedAtLeast: 3 },
+  { pattern: 'ip-addr-*.json', parse: parseIpAddresses, expectedAtLeast: 3 },
 ];
 
 for (const { pattern, parse, expectedAtLeast } of RECORDINGS) {
