@@ -107,7 +107,7 @@ export function taskOnEachNode({ services }: SwarmView, network: string): TaskVi
   return [...new Map(tasks.map((task) => [task.node, task])).values()];
 }
 
-/** A container's host name is its id, cut to what `docker ps` shows (moby daemon/stringid, shortLen). */
+/** A container's host name is its id, cut to what `docker ps` shows (moby pkg/stringid, shortLen). */
 const HOST_NAME_LENGTH = 12;
 
 interface ApiTask {
