@@ -1,5 +1,5 @@
 /**
- * Measures what a user waits for, on a warm cache, and prints one line a figure: `node scripts/benchmark.ts [runs]`.
+ * Measures what a user waits for, on a warm cache, and prints one line a figure: `npx node scripts/benchmark.ts [runs]`.
  *
  * Figures are for reading, not for passing: machines differ, so compare ratios within one run.
  */
