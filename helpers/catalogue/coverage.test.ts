@@ -8,7 +8,7 @@ const catalogue = new Map([
   ['DNS-001', { area: 'dns' }],
 ]);
 const sound = {
-  'specs/vip/one.spec.ts': `import { clause } from '../../fixtures/test.ts';\n\nclause('VIP-001', {}, () => {});`,
+  'specs/vip/one.spec.ts': `import { clause } from '../../fixtures/test.ts';\n\ntest(...clause('VIP-001', {}, () => {}));`,
   'specs/dns/one.spec.ts': `clause(\n  "DNS-001",\n  {}, () => {});`,
 };
 

@@ -27,7 +27,7 @@ export interface CoverageProblem {
 /**
  * Compares the catalogue with the specs, without running them.
  *
- * A spec declares a clause by `clause('VIP-015', ...)`, with the id as a literal, in `specs/vip/`.
+ * A spec declares a clause by `test(...clause('VIP-015', ...))`, with the id as a literal, in `specs/vip/`.
  */
 export function coverage(
   catalogue: ReadonlyMap<string, Pick<ClauseData, 'area'>>,
@@ -59,8 +59,9 @@ export function coverage(
   return problems;
 }
 
-/** A call of `clause`, with its first argument if that is a quoted literal. */
-const DECLARATION = /(?<![.\w$])clause\s*\(\s*(?:(?<quote>['"])(?<id>[^'"\n]*)\k<quote>\s*(?=[,)]))?/;
+/** A call of `clause` (spread or not, but no method of that name), with its first argument if that is a quoted literal. */
+const DECLARATION =
+  /(?:(?<=\.\.\.)|(?<![.\w$]))clause\s*\(\s*(?:(?<quote>['"])(?<id>[^'"\n]*)\k<quote>\s*(?=[,)]))?/;
 
 /** A comment or a string: what looks like code in there is none. `\x60` is a backtick. */
 const NOT_CODE =
