@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { defineConfig } from 'allure';
 
+const verdictPath = process.env.SWARMPROOF_VERDICT ?? join(import.meta.dirname, 'out', 'verdict.json');
+
 /** @type {import('../helpers/verdict/model.ts').VerdictFile} */
-const { cells, clauses } = JSON.parse(
-  readFileSync(process.env.SWARMPROOF_VERDICT ?? new URL('./out/verdict.json', import.meta.url), 'utf8'),
-);
+const { cells, clauses } = JSON.parse(readFileSync(verdictPath, 'utf8'));
 
 /** What a reader wants to know about a cell, leaving out what is not known. */
 function variables({ kernel, engines, nodes, qemu, accelerator, error }) {
@@ -56,7 +57,11 @@ export default defineConfig({
   environments: Object.fromEntries(
     several ? cells.map((cell, index) => [`cell-${index + 1}`, environment(cell)]) : [],
   ),
-  resolutions: { rules: clauses.filter((clause) => clause.verdict === 'expected-fail').map(acceptance) },
+  // Allure writes this file; without a place of its own it would lie in the working directory.
+  resolutions: {
+    knownIssuesPath: join(dirname(verdictPath), 'known-issues.json'),
+    rules: clauses.filter((clause) => clause.verdict === 'expected-fail').map(acceptance),
+  },
   categories: [
     { name: 'The product does not do what is documented', matchers: verdict('fail'), expand: true },
     { name: 'Inconclusive: the lab or the suite broke', matchers: verdict('inconclusive'), expand: true },

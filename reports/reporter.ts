@@ -41,7 +41,15 @@ export interface ReporterOptions {
 }
 
 /** What a run leaves in that folder; all of it goes when the next run starts. */
-const leftovers = ['verdict.json', 'junit.xml', 'evidence', 'cells', 'allure', 'allure-results'];
+const leftovers = [
+  'verdict.json',
+  'junit.xml',
+  'known-issues.json',
+  'evidence',
+  'cells',
+  'allure',
+  'allure-results',
+];
 
 const colours = {
   pass: 'green',

@@ -3,7 +3,7 @@ import test from 'node:test';
 import { generationOf } from '../catalogue/catalogue.ts';
 import { parseIptablesSave } from '../observe/parse/iptables.ts';
 import { parseIpvsTable } from '../observe/parse/ipvsadm.ts';
-import { disagreements, type NodeWitness } from './agreement.ts';
+import { disagreements, type NodeWitness, overlayNamespace, withoutEpoch } from './agreement.ts';
 import type { SwarmView, TaskView } from './view.ts';
 
 const TASKS = [
@@ -136,4 +136,14 @@ test('a node without a task on a network owes nothing on it', () => {
   outside.dns = {};
   outside.namespaces = outside.namespaces.filter(({ name }) => name === 'ingress_sbox');
   assert.deepEqual(disagreements(view(), [outside]), []);
+});
+
+test('a namespace is recognised as its overlay whatever its epoch, and no other name is', () => {
+  const network = { id: 'fkp61mij4bertw2lfnbzxast4' };
+  for (const name of ['1-fkp61mij4b', '12-fkp61mij4', '123-fkp61mij']) {
+    assert.equal(withoutEpoch(name, [{ id: 'other' }, network]), overlayNamespace(network));
+  }
+  for (const name of ['1-fkp61mij4', '1-othernetwo', 'lb_fkp61mij4', 'ingress_sbox', 'd774cc528386']) {
+    assert.equal(withoutEpoch(name, [network]), name);
+  }
 });
