@@ -13,8 +13,12 @@ import { text } from 'node:stream/consumers';
 import { Inconclusive, messageOf, UsageError } from '../errors.ts';
 import { Cache } from '../lab/cache.ts';
 import { readSettings, type Settings } from '../lab/settings.ts';
+import { pass } from '../waiting.ts';
 import type { AnswerLine, PoolCalls, Provider } from './protocol.ts';
 import { openRunFolder, sweepRuns } from './runs.ts';
+
+/** Ours: a lab is gone in a second or two, one in a slow engine of the user's in half a minute. */
+const CLOSE_MS = 60_000;
 
 const outlive = process.argv.includes('--outlive');
 
@@ -32,7 +36,9 @@ async function main(): Promise<void> {
   const end = () => {
     ending ??= (async () => {
       server.close();
-      await provider.close();
+      // An engine that no longer answers must not keep this process: what is left in it, the next run sweeps.
+      const closed = provider.close().catch((error) => process.stderr.write(`lab: ${messageOf(error)}\n`));
+      await Promise.race([closed, pass(CLOSE_MS)]);
       await run[Symbol.asyncDispose]();
       process.exit(0);
     })();
