@@ -129,6 +129,7 @@ export class Toolbox {
   readonly #address: ToolboxAddress;
   readonly #idle: Shell[] = [];
   readonly #all = new Set<Shell>();
+  #consoleTaken = false;
 
   /** @param name the node it stands beside, for messages. */
   constructor(name: string, address: ToolboxAddress) {
@@ -139,7 +140,10 @@ export class Toolbox {
   /** The shell on the console first: it is there already; more shells come over TLS. */
   async #open(): Promise<Shell> {
     const { console } = this.#address;
-    return console && this.#all.size === 0 ? Shell.onConsole(console) : Shell.open(this.#address);
+    if (!console || this.#consoleTaken) return Shell.open(this.#address);
+    // Taken before anything is awaited: two scripts that start at once must not share it.
+    this.#consoleTaken = true;
+    return Shell.onConsole(console);
   }
 
   /**
