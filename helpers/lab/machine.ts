@@ -8,6 +8,7 @@ import { Inconclusive, messageOf } from '../errors.ts';
 import { until } from '../waiting.ts';
 import type { HostTools } from './hosttools.ts';
 import type { Kernel } from './kernel.ts';
+import { type MappedMemory, RAM_BLOCK } from './memory.ts';
 import { Qmp } from './qmp.ts';
 
 export type Accelerator = 'kvm' | 'tcg';
@@ -59,6 +60,14 @@ const CPU = { tcg: 'qemu64', kvm: 'host' } as const;
 
 /** Size of the translation cache in MiB; the default of QEMU 10 is too small for a guest full of Go programs. */
 const TRANSLATION_CACHE = 512;
+
+/** The guest's memory, always under one name: what was saved from one kind loads into the other. */
+function memoryBackend(shape: MachineShape, mapped: MappedMemory | undefined): string {
+  return mapped
+    ? // A private mapping of a file opened for reading: nothing a guest does reaches the file.
+      `memory-backend-file,id=${RAM_BLOCK},mem-path=${mapped.file},offset=${mapped.offset},size=${mapped.bytes},share=off,readonly=on,rom=off`
+    : `memory-backend-ram,id=${RAM_BLOCK},size=${shape.memoryBytes}`;
+}
 
 /** A loopback address on which no other lab forwards ports. @throws Inconclusive when all are taken. */
 export async function freeAddress(taken: ReadonlySet<string> = new Set()): Promise<string> {
@@ -125,6 +134,8 @@ export class Machine implements AsyncDisposable {
     address: string;
     folder: string;
     incoming?: boolean;
+    /** Memory to begin with, copied page by page as it is written to; empty memory when left out. */
+    memory?: MappedMemory | undefined;
     commandLine?: string;
   }): Promise<Machine> {
     const { tools, kernel, shape, disks, address, folder } = options;
@@ -136,7 +147,9 @@ export class Machine implements AsyncDisposable {
       ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-name', 'swarmproof'],
       ...[
         '-machine',
-        'q35',
+        `q35,memory-backend=${RAM_BLOCK}`,
+        '-object',
+        memoryBackend(shape, options.memory),
         '-cpu',
         CPU[shape.accelerator],
         '-smp',

@@ -22,6 +22,7 @@ import {
   overlayDisk,
   PORTS,
 } from './machine.ts';
+import { type MappedMemory, separateDevices } from './memory.ts';
 import type { Settings } from './settings.ts';
 import type { Image } from './trees.ts';
 
@@ -147,6 +148,12 @@ export class VmLab {
   async save<T>(vm: RunningVm, recipe: unknown, payload: T): Promise<Checkpoint<T>> {
     await this.cache.once('checkpoint', recipe, async (folder) => {
       await vm.machine.saveTo(path.join(folder, 'ram'));
+      const memory = await separateDevices(path.join(folder, 'ram'), path.join(folder, 'devices'));
+      if (memory)
+        await fs.writeFile(
+          path.join(folder, 'memory.json'),
+          JSON.stringify({ offset: memory.offset, bytes: memory.bytes }),
+        );
       await fs.rename(path.join(vm.folder, 'root.qcow2'), path.join(folder, 'root.qcow2'));
       await fs.copyFile(vm.tlsDisk, path.join(folder, 'tls.tar'));
       await fs.writeFile(path.join(folder, 'tls.json'), JSON.stringify(vm.engine.tls), { mode: 0o600 });
@@ -159,9 +166,21 @@ export class VmLab {
     return saved;
   }
 
-  /** Starts a guest from a checkpoint, on a disk layer of its own. @throws Inconclusive when it does not load. */
-  async restore(checkpoint: Checkpoint<unknown>, folder: string, address: string): Promise<RunningVm> {
+  /**
+   * Starts a guest from a checkpoint, on a disk layer of its own.
+   *
+   * @param use `run`: its memory is mapped from the checkpoint, so that it runs at once and only what it touches is read.
+   *   `save`: all of it is read, which takes seconds; but then free pages are given back, and a checkpoint made of it is small.
+   * @throws Inconclusive when it does not load.
+   */
+  async restore(
+    checkpoint: Checkpoint<unknown>,
+    folder: string,
+    address: string,
+    use: 'run' | 'save',
+  ): Promise<RunningVm> {
     const from = checkpoint.artifact.folder;
+    const memory = use === 'run' ? await memoryOf(checkpoint.artifact) : undefined;
     const tls = JSON.parse(await fs.readFile(path.join(from, 'tls.json'), 'utf8'));
     const ancestors = await ancestorsOf(checkpoint.artifact);
     // Whoever uses a checkpoint uses those under its disk too; marked, they are not the first to be removed.
@@ -175,10 +194,11 @@ export class VmLab {
       tlsDisk,
       tls,
       incoming: true,
+      memory,
       ancestors: [checkpoint.artifact.key, ...ancestors],
     });
     try {
-      await vm.machine.loadFrom(path.join(from, 'ram'));
+      await vm.machine.loadFrom(path.join(from, memory ? 'devices' : 'ram'));
     } catch (error) {
       await vm[Symbol.asyncDispose]();
       throw error;
@@ -224,9 +244,10 @@ export class VmLab {
     tlsDisk: string;
     tls: { ca: string; cert: string; key: string };
     incoming?: boolean;
+    memory?: MappedMemory | undefined;
     ancestors?: readonly string[];
   }): Promise<RunningVm> {
-    const { folder, address, backing, tlsDisk, tls, incoming = false, ancestors = [] } = options;
+    const { folder, address, backing, tlsDisk, tls, incoming = false, memory, ancestors = [] } = options;
     const file = path.join(folder, 'root.qcow2');
     await fs.rm(file, { force: true });
     const root = await overlayDisk(this.tools, backing, file);
@@ -242,6 +263,7 @@ export class VmLab {
       address,
       folder,
       incoming,
+      memory,
     });
     const engine = { host: address, port: PORTS.engine, tls: { ca: tls.ca, cert: tls.cert, key: tls.key } };
     return {
@@ -261,4 +283,10 @@ export class VmLab {
 async function ancestorsOf(artifact: Artifact): Promise<string[]> {
   const text = await fs.readFile(path.join(artifact.folder, 'ancestors.json'), 'utf8').catch(() => '[]');
   return JSON.parse(text);
+}
+
+/** Where a checkpoint's memory can be mapped from; undefined when it can only be read. */
+async function memoryOf({ folder }: Artifact): Promise<MappedMemory | undefined> {
+  const text = await fs.readFile(path.join(folder, 'memory.json'), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : { ...JSON.parse(text), file: path.join(folder, 'ram') };
 }

@@ -64,11 +64,16 @@ export class VmProvider implements Provider {
     const lab = this.#requireLab();
     const deeper = stack ? await lab.findCheckpoint<SwarmFacts>(this.#stackRecipe(lab, stack)) : undefined;
     if (deeper) {
-      const restored = await this.#restored(slot, deeper, progress);
+      const restored = await this.#restored(slot, deeper, 'run', progress);
       if (restored) return { ...restored, level: 'stack' };
     }
     for (;;) {
-      const restored = await this.#restored(slot, await this.#formed(progress), progress);
+      const restored = await this.#restored(
+        slot,
+        await this.#formed(progress),
+        stack ? 'save' : 'run',
+        progress,
+      );
       if (restored) return { ...restored, level: 'swarm' };
       // It was discarded: the next turn forms a Swarm anew, and says so, or fails.
       this.#swarm = undefined;
@@ -85,7 +90,7 @@ export class VmProvider implements Provider {
     progress('keeping the settled stack as a checkpoint');
     const kept = await lab.save(lent.vm, this.#stackRecipe(lab, stack), swarm.payload);
     await this.#trim(lab, progress);
-    const restored = await this.#restored(slot, kept, progress);
+    const restored = await this.#restored(slot, kept, 'run', progress);
     if (!restored) throw new Inconclusive('lab', 'a checkpoint did not load right after it was made');
     return { ...restored, level: 'stack' };
   }
@@ -132,7 +137,7 @@ export class VmProvider implements Provider {
     const address = await freeAddress(this.#addresses());
     const booted = await this.#timed('lab', () => this.#booted(lab, folder, address, progress));
     return this.#timed('swarm', async () => {
-      await using vm = await lab.restore(booted, folder, address);
+      await using vm = await lab.restore(booted, folder, address, 'save');
       await setClock(vm.folder);
       const { managers, workers } = this.#settings.NODES;
       const request = {
@@ -166,6 +171,7 @@ export class VmProvider implements Provider {
   async #restored(
     slot: number,
     checkpoint: Checkpoint<SwarmFacts>,
+    use: 'run' | 'save',
     progress: (line: string) => void,
   ): Promise<Omit<Lease, 'level'> | undefined> {
     const lab = this.#requireLab();
@@ -174,7 +180,7 @@ export class VmProvider implements Provider {
     const swarm = checkpoint.payload;
     let vm: RunningVm | undefined;
     try {
-      vm = await lab.restore(checkpoint, folder, address);
+      vm = await lab.restore(checkpoint, folder, address, use);
       await setClock(folder);
     } catch (error) {
       await vm?.[Symbol.asyncDispose]();

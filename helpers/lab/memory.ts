@@ -1,0 +1,65 @@
+/**
+ * A saved guest's memory, as QEMU writes it with the capability `mapped-ram`: every page at its own place in the file, so that
+ * the memory can be mapped instead of read (QEMU docs/devel/migration/mapped-ram.rst, migration/ram.c MappedRamHeader).
+ */
+import fs from 'node:fs/promises';
+
+/** Where the guest's memory lies in a file: `bytes` of it from `offset` on, page after page. */
+export interface MappedMemory {
+  file: string;
+  offset: number;
+  bytes: number;
+}
+
+/** Name of the guest's main memory (QEMU hw/i386/pc_q35.c, default_ram_id). */
+export const RAM_BLOCK = 'pc.ram';
+
+/** The stream's head is a hundred bytes; the list of blocks ends far before this. */
+const HEAD_BYTES = 64 * 1024;
+
+/** Version of the header in front of a block's pages; another one may mean other fields. */
+const HEADER_VERSION = 1;
+
+const PAGE = 4096;
+
+/** Where the main memory's bitmap and pages lie. All numbers are big-endian; the bitmap follows the header at once. */
+function locate(
+  head: Buffer,
+): { bitmap: number; bitmapBytes: number; offset: number; bytes: number } | undefined {
+  const name = Buffer.from(`\x06${RAM_BLOCK}`, 'latin1');
+  const found = head.indexOf(name);
+  if (found < 0) return undefined;
+  const block = found + name.length;
+  const bytes = Number(head.readBigUInt64BE(block));
+  const version = head.readUInt32BE(block + 8);
+  const pageSize = Number(head.readBigUInt64BE(block + 12));
+  const bitmap = Number(head.readBigUInt64BE(block + 20));
+  const offset = Number(head.readBigUInt64BE(block + 28));
+  const known =
+    version === HEADER_VERSION && pageSize === PAGE && bitmap === block + 36 && offset % PAGE === 0;
+  return known ? { bitmap, bitmapBytes: bytes / PAGE / 8, offset, bytes } : undefined;
+}
+
+/**
+ * Writes what a guest needs besides its memory: the same stream, but with a bitmap that says no page is in it. Loading it
+ * leaves the memory as it is, which is then the mapped one.
+ *
+ * @param saved file written by QEMU with mapped-ram.
+ * @returns where the memory lies in `saved`, or undefined when this QEMU writes another format: it can still be read.
+ */
+export async function separateDevices(saved: string, devices: string): Promise<MappedMemory | undefined> {
+  await using from = await fs.open(saved, 'r');
+  const head = Buffer.alloc(HEAD_BYTES);
+  const { bytesRead } = await from.read(head, 0, HEAD_BYTES, 0);
+  const place = locate(head.subarray(0, bytesRead));
+  if (!place) return undefined;
+  const end = place.offset + place.bytes;
+  const { size } = await from.stat();
+  const tail = Buffer.alloc(size - end);
+  await from.read(tail, 0, tail.length, end);
+  await using to = await fs.open(devices, 'w', 0o600);
+  await to.write(head, 0, place.bitmap, 0);
+  // Between them lies a hole, which reads as zeros: the bitmap, and the place of the pages nobody looks for.
+  await to.write(tail, 0, tail.length, end);
+  return { file: saved, offset: place.offset, bytes: place.bytes };
+}
