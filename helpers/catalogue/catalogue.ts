@@ -12,6 +12,8 @@ const GENERATIONS = 'generations.yaml';
 const text = z.string().trim().min(1, 'must not be empty');
 const line = text.regex(/^[^\n]+$/, 'must be one line');
 
+const version = z.string().regex(/^\d+\.\d+\.\d+$/, 'must look like 28.0.1');
+
 const Clause = z.strictObject({
   id: z.string().regex(/^[A-Z]+-\d{3}$/, 'must look like VIP-015'),
   /** The promise, in one line. */
@@ -32,6 +34,10 @@ const Clause = z.strictObject({
   basis: z.enum(['doc', 'seed', 'code', 'measured', 'inferred']),
   /** Where engine versions differ; absent when they do not. The values themselves are in the generations. */
   engines: text.optional(),
+  /** Known defects: the clause is judged all the same, but a fail there is expected, and a pass is told as surprising. */
+  expectedFail: z
+    .array(z.strictObject({ since: version.nullable(), until: version.nullable(), defect: line, ref: line }))
+    .optional(),
   /** The claims of the seed article it carries. */
   seed: z.array(z.string().regex(/^[SVM]\d+$/, 'must look like S1, V1 or M1')),
 });
@@ -41,8 +47,6 @@ export type ClauseData = z.infer<typeof Clause> & {
   /** The folder of its spec and the file of its entry: `vip` for VIP-015. */
   area: string;
 };
-
-const version = z.string().regex(/^\d+\.\d+\.\d+$/, 'must look like 28.0.1');
 
 const Facts = z.strictObject({
   /** Which namespace and chain of the mangle table hold the MARK rule of a virtual IP. */
@@ -144,7 +148,11 @@ export function generationOf(
   return Facts.parse(Object.assign({}, ...facts));
 }
 
-function holds({ since, until }: GenerationEntry, engineVersion: string): boolean {
+/** Whether a range of versions, `since` included and `until` excluded, holds an engine's version. */
+export function holds(
+  { since, until }: Pick<GenerationEntry, 'since' | 'until'>,
+  engineVersion: string,
+): boolean {
   const notBefore = since === null || compareVersions(engineVersion, since) >= 0;
   return notBefore && (until === null || compareVersions(engineVersion, until) < 0);
 }

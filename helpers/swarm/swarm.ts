@@ -17,14 +17,25 @@ import { type Convergence, converge } from '../waiting.ts';
 import { disagreements, INGRESS_SANDBOX, lbNamespace, type NodeWitness } from './agreement.ts';
 import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
 import { type NetworkOnNode, viewNetwork } from './network.ts';
-import { createServiceBody, type ServiceSpec, STACK_LABEL, type Stack } from './services.ts';
 import {
+  type ApiPart,
+  createNetworkBody,
+  createServiceBody,
+  laidOver,
+  type NetworkSpec,
+  type ServiceSpec,
+  type Stack,
+} from './services.ts';
+import {
+  logLines,
   type NetworkView,
   type ServiceView,
   type SwarmView,
   serviceIn,
+  type TaskRecord,
   type TaskView,
   taskOnEachNode,
+  viewHistory,
   viewSwarm,
 } from './view.ts';
 
@@ -74,7 +85,7 @@ export class Vantage {
    * Asks the embedded DNS for A records, each name `count` times.
    *
    * @returns the answers in the order asked, with records in the order received.
-   * @throws Inconclusive when a query is not answered at all; an answer that says no is an answer.
+   * @throws Violation when a query is not answered at all; an answer that says no is an answer.
    */
   async resolve(
     names: readonly string[],
@@ -88,10 +99,7 @@ export class Vantage {
     const samples = await this.probe({ kind: 'dns', server: EMBEDDED_DNS, questions, count, window });
     return samples.map((sample) => {
       if (failed(sample))
-        throw new Inconclusive(
-          'observer',
-          `${names[sample.q]} asked from ${this.name} got no answer: ${sample.error}`,
-        );
+        throw new Violation(`${names[sample.q]} asked from ${this.name} got no answer: ${sample.error}`);
       return sample;
     });
   }
@@ -128,6 +136,8 @@ export class Node {
   readonly role: 'manager' | 'worker';
   /** Its address on the lab network. */
   readonly address: string;
+  /** Version its engine reports. */
+  readonly engine: string;
   readonly generation: Generation;
   readonly api: Docker;
   readonly toolbox: Toolbox;
@@ -139,6 +149,7 @@ export class Node {
     this.name = facts.name;
     this.role = facts.role;
     this.address = facts.address;
+    this.engine = facts.engine;
     this.generation = generationOf(facts.engine);
     this.api = api;
     this.toolbox = toolbox;
@@ -164,6 +175,25 @@ export class Node {
   /** A network as this node's engine shows it. */
   async network(id: string): Promise<NetworkOnNode> {
     return this.#time.spend('observing', () => viewNetwork(this.name, this.api, id));
+  }
+
+  /**
+   * Ends the node's engine: `TERM` as a service manager stops it, `KILL` as a crash does. It stays down until
+   * {@link Node.startEngine}.
+   */
+  async endEngine(signal: 'TERM' | 'KILL'): Promise<void> {
+    // The node's init starts its engine again unless this file says that it shall stay down (node-init.sh).
+    const script = [
+      'touch /proc/1/root/run/engine-down',
+      `kill -${signal} $(cat /proc/1/root/run/docker.pid)`,
+      'while [ -d /proc/$(cat /proc/1/root/run/docker.pid 2>/dev/null || echo none) ]; do sleep 0.2; done',
+    ];
+    await this.toolbox.must(script.join('; '));
+  }
+
+  /** Has the node's init start its engine again; does not wait until it answers. */
+  async startEngine(): Promise<void> {
+    await this.toolbox.must('rm -f /proc/1/root/run/engine-down');
   }
 
   /** Drops what the node sends to a port, wherever that is, and what it forwards there for its containers. */
@@ -299,17 +329,56 @@ export class Swarm {
     return this.node(task.node).vantage.must(`cat /proc/${task.pid}/root${path}`);
   }
 
+  /** Every task a service has or had, also those that were shut down or failed, newest first. */
+  async history(name: string): Promise<TaskRecord[]> {
+    return this.#time.spend('observing', () => viewHistory(this.manager.api, name));
+  }
+
+  /** What a task's container has printed, line by line: the workload's own record of signals and drains. */
+  async logs(task: Pick<TaskView, 'node' | 'container'>): Promise<string[]> {
+    const container = this.node(task.node).api.getContainer(task.container);
+    const frames = await container.logs({ stdout: true, stderr: true, follow: false });
+    return logLines(frames);
+  }
+
   /** Kills a task's container, as a crash would. Swarm starts another task in its place, after the restart delay of 5 s. */
   async kill(task: TaskView): Promise<void> {
     await this.node(task.node).api.getContainer(task.container).kill();
   }
 
-  /** Has every task of a service replaced by a new one, as `docker service update --force` does; does not wait for it. */
-  async replaceTasks({ id }: ServiceView): Promise<void> {
-    const service = this.manager.api.getService(id);
+  /**
+   * Changes a service, as `docker service update` does; does not wait for what follows.
+   *
+   * @param change laid over its specification, in the words of Docker's API; arrays replace what was there.
+   */
+  async update(name: string, change: ApiPart): Promise<void> {
+    const service = this.manager.api.getService(name);
     const { Version, Spec } = await service.inspect();
-    const TaskTemplate = { ...Spec.TaskTemplate, ForceUpdate: (Spec.TaskTemplate.ForceUpdate ?? 0) + 1 };
-    await service.update({ ...Spec, TaskTemplate, version: Version.Index });
+    await service.update({ ...laidOver(Spec, change), version: Version.Index } as never);
+  }
+
+  /** Sets the number of a service's tasks; does not wait for them. */
+  async scale(name: string, replicas: number): Promise<void> {
+    await this.update(name, { Mode: { Replicated: { Replicas: replicas } } });
+  }
+
+  /** Has every task of a service replaced by a new one, as `docker service update --force` does; does not wait for it. */
+  async replaceTasks({ name }: Pick<ServiceView, 'name'>): Promise<void> {
+    const { Spec } = await this.manager.api.getService(name).inspect();
+    await this.update(name, { TaskTemplate: { ForceUpdate: (Spec.TaskTemplate.ForceUpdate ?? 0) + 1 } });
+  }
+
+  /** Takes a service back to the specification before its last update, as `docker service rollback` does. */
+  async rollback(name: string): Promise<void> {
+    const service = this.manager.api.getService(name);
+    const { Version, Spec } = await service.inspect();
+    // The specification sent along is not looked at, but must be valid (moby daemon/cluster/services.go, UpdateService).
+    await service.update({ ...Spec, version: Version.Index, rollback: 'previous' } as never);
+  }
+
+  /** Removes a service; does not wait until its tasks are gone. */
+  async remove(name: string): Promise<void> {
+    await this.manager.api.getService(name).remove();
   }
 
   /**
@@ -355,29 +424,20 @@ export class Swarm {
   /** Creates the networks and services of a stack; `settled` tells when they serve. */
   async deploy({ networks, services }: Stack): Promise<void> {
     await this.#time.spend('swarm', async () => {
-      const ids = new Map<string, string>();
-      for (const name of networks) {
-        const network = await this.manager.api.createNetwork({
-          Name: name,
-          Driver: 'overlay',
-          Attachable: false,
-          Labels: { [STACK_LABEL]: name },
-        });
-        ids.set(name, network.id);
-      }
-      for (const spec of services) await this.create(spec, ids);
+      for (const spec of networks) await this.createNetwork(spec);
+      for (const spec of services) await this.create(spec);
     });
   }
 
+  /** Creates an overlay and returns its id. */
+  async createNetwork(spec: NetworkSpec): Promise<string> {
+    return (await this.manager.api.createNetwork(createNetworkBody(spec) as never)).id;
+  }
+
   /** Creates one service on networks that exist. */
-  async create(spec: ServiceSpec, networkIds: ReadonlyMap<string, string> = new Map()): Promise<void> {
-    await this.manager.api.createService(
-      createServiceBody(
-        spec,
-        networkIds,
-        this.nodes.map(({ name }) => name),
-      ) as never,
-    );
+  async create(spec: ServiceSpec): Promise<void> {
+    const names = this.nodes.map(({ name }) => name);
+    await this.manager.api.createService(createServiceBody(spec, names) as never);
   }
 
   /**
@@ -398,7 +458,17 @@ export class Swarm {
     const unfinished = view.services.filter(({ replicas, tasks }) => tasks.length !== replicas);
     // While tasks are still starting, nothing else can agree: asking every node would only slow them down.
     if (unfinished.length > 0) return { view, witnesses: [], problems: disagreements(view, []) };
-    const witnesses = await Promise.all(this.nodes.map((node) => this.#witness(node, view)));
+    const asked = await Promise.all(
+      this.nodes.map((node) =>
+        this.#witness(node, view).catch((error: unknown) => {
+          if (error instanceof Violation) return error.message;
+          throw error;
+        }),
+      ),
+    );
+    const silent = asked.filter((one) => typeof one === 'string');
+    const witnesses = asked.filter((one) => typeof one !== 'string');
+    if (silent.length > 0) return { view, witnesses, problems: silent };
     return { view, witnesses, problems: disagreements(view, witnesses) };
   }
 

@@ -31,6 +31,7 @@ export interface ServiceView {
   id: string;
   name: string;
   endpointMode: 'vip' | 'dnsrr';
+  /** Tasks that shall run: in global mode one on each node that is not drained. */
   replicas: number;
   /** Virtual IP by network name, without prefix length; empty in dnsrr mode. */
   vips: Record<string, string>;
@@ -119,11 +120,17 @@ interface ApiTask {
   Status: { State: string; ContainerStatus?: { ContainerID?: string; PID?: number } };
   NetworksAttachments?: { Network: { Spec: { Name: string } }; Addresses?: string[] }[];
 }
+interface ApiNode {
+  ID: string;
+  Description: { Hostname: string };
+  Spec: { Availability: string };
+  Status: { State: string };
+}
 interface ApiService {
   ID: string;
   Spec: {
     Name: string;
-    Mode: { Replicated?: { Replicas?: number } };
+    Mode: { Replicated?: { Replicas?: number }; Global?: object };
     TaskTemplate: { Networks?: { Target: string }[] };
     EndpointSpec?: { Mode?: string };
   };
@@ -159,7 +166,7 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
     manager.listNetworks({ filters: { scope: ['swarm'] } }),
     manager.listServices() as Promise<unknown> as Promise<ApiService[]>,
     manager.listTasks({ filters: { 'desired-state': ['running'] } }) as Promise<ApiTask[]>,
-    manager.listNodes() as Promise<{ ID: string; Description: { Hostname: string } }[]>,
+    manager.listNodes() as Promise<ApiNode[]>,
   ]);
   const networks = apiNetworks.map((network) => ({
     id: network.Id,
@@ -196,7 +203,10 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
       name,
       // Endpoint stays empty for a dnsrr service without ports: there is nothing to allocate (cnmallocator, IsServiceAllocated).
       endpointMode: (api.Spec.EndpointSpec?.Mode ?? api.Endpoint?.Spec?.Mode) === 'dnsrr' ? 'dnsrr' : 'vip',
-      replicas: api.Spec.Mode.Replicated?.Replicas ?? 0,
+      replicas: api.Spec.Mode.Global
+        ? apiNodes.filter(({ Spec, Status }) => Spec.Availability === 'active' && Status.State === 'ready')
+            .length
+        : (api.Spec.Mode.Replicated?.Replicas ?? 0),
       vips: Object.fromEntries(
         (api.Endpoint?.VirtualIPs ?? [])
           .filter(({ Addr }) => Addr)
@@ -217,4 +227,57 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
     services,
     nodes: apiNodes.map((node) => ({ id: node.ID, name: node.Description.Hostname })),
   };
+}
+
+/** One task of a service's past or present. */
+export interface TaskRecord {
+  id: string;
+  slot: number;
+  node: string;
+  container: string;
+  /** What it is and what it shall be (swarmkit api/types.proto TaskState, lower case). */
+  state: string;
+  desired: string;
+  /** When it was created, and when its state was reported last (epoch ms, the managers' clock). */
+  createdAt: number;
+  changedAt: number;
+  exitCode: number | undefined;
+  error: string | undefined;
+}
+
+/** Every task of a service, newest first. */
+export async function viewHistory(manager: Docker, service: string): Promise<TaskRecord[]> {
+  const [tasks, nodes] = await Promise.all([
+    manager.listTasks({ filters: { service: [service] } }) as Promise<
+      (ApiTask & {
+        CreatedAt: string;
+        Status: { Timestamp: string; Err?: string; ContainerStatus?: { ExitCode?: number } };
+      })[]
+    >,
+    manager.listNodes() as Promise<ApiNode[]>,
+  ]);
+  const records = tasks.map(({ ID, Slot, NodeID, DesiredState, CreatedAt, Status }) => ({
+    id: ID,
+    slot: Slot ?? 0,
+    node: nodes.find((node) => node.ID === NodeID)?.Description.Hostname ?? '',
+    container: Status.ContainerStatus?.ContainerID ?? '',
+    state: Status.State,
+    desired: DesiredState,
+    createdAt: Date.parse(CreatedAt),
+    changedAt: Date.parse(Status.Timestamp),
+    exitCode: Status.ContainerStatus?.ExitCode,
+    error: Status.Err,
+  }));
+  return records.sort((a, b) => b.createdAt - a.createdAt);
+}
+
+/** Lines of a container's log, out of the frames in which the API sends them: 8 bytes of head, then the text (GET /containers/{id}/logs). */
+export function logLines(frames: Buffer): string[] {
+  let text = '';
+  for (let at = 0; at + 8 <= frames.length; ) {
+    const bytes = frames.readUInt32BE(at + 4);
+    text += frames.toString('utf8', at + 8, at + 8 + bytes);
+    at += 8 + bytes;
+  }
+  return text.split('\n').filter((line) => line !== '');
 }

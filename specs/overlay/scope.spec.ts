@@ -4,6 +4,7 @@ import {
   ingressNetwork,
   type ListedNetwork,
   type Node,
+  network,
   sameMembers,
   service,
   viewNetworks,
@@ -22,7 +23,7 @@ test(
     const look = () => swarm.everywhere(({ api }) => viewNetworks(api));
 
     // A manager reads a network from Raft; a worker is told of it with the first task that needs it.
-    await swarm.deploy({ networks: ['fresh'], services: [] });
+    await swarm.createNetwork(network('fresh'));
     const atOnce = await look();
     await evidence('networks right after the fresh one was created', atOnce);
     for (const { name } of swarm.managers)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# PID 1 of a Swarm member. The engine is its child, so that a killed engine can be started again in the same node.
+# PID 1 of a Swarm member. The engine is its grandchild, so that a killed engine starts again in the same node.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 # With a private cgroup namespace this cgroup is the root of the node; processes must leave it before its
 # controllers can be handed to the containers below.
@@ -20,5 +20,14 @@ while [ ! -S /run/containerd/containerd.sock ]; do sleep 0.1; done
 # No registry can be reached from the lab: each task start would wait 23 s for a pull that must fail before the local image is
 # used (moby daemon/cluster/executor/container/controller.go, Prepare). Nothing about networking depends on it.
 export DOCKER_SERVICE_PREFER_OFFLINE_IMAGE=1
-exec /usr/bin/tini -s -- dockerd --containerd /run/containerd/containerd.sock --host unix:///run/docker.sock --host tcp://0.0.0.0:2376 \
-  --tlsverify --tlscacert /certs/ca.pem --tlscert /certs/server.pem --tlskey /certs/server-key.pem "$@"
+# The engine starts again whenever it ends, as its service manager would have it, unless a fault keeps it down.
+cat > /run/engine <<'END'
+while :; do
+  dockerd --containerd /run/containerd/containerd.sock --host unix:///run/docker.sock --host tcp://0.0.0.0:2376 \
+    --tlsverify --tlscacert /certs/ca.pem --tlscert /certs/server.pem --tlskey /certs/server-key.pem "$@"
+  echo "node: the engine ended with $?"
+  while sleep 0.2; [ -e /run/engine-down ]; do :; done
+  rm -f /run/docker.pid
+done
+END
+exec /usr/bin/tini -s -- sh /run/engine "$@"
