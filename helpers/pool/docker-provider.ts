@@ -11,11 +11,7 @@ import type { Settings } from '../lab/settings.ts';
 import type { Image } from '../lab/trees.ts';
 import { LAB_LABEL, type SwarmFacts } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
-import { until } from '../waiting.ts';
 import type { Lease, PoolStatus, Prepared, Provider } from './protocol.ts';
-
-/** Ours: a Swarm under emulation gives up its last task 10-20 s after its service was removed. */
-const SWEEP_MS = 180_000;
 
 /**
  * What Swarm networking needs of the kernel, proven by doing it once in a namespace of its own: each command fails on a kernel
@@ -33,15 +29,19 @@ const PREFLIGHT: Record<string, string> = {
 };
 
 /**
- * A lab in an engine the user names with DOCKER_HOST. There are no checkpoints: the Swarm is formed once a run, and a spec's
- * services are removed, and seen to be gone, before the next one starts.
+ * A lab in an engine the user names with DOCKER_HOST. There are no checkpoints: whenever a pristine Swarm is due, the nodes
+ * are removed, seen to be gone, and new ones form it. Nothing less undoes all that a clause may have done to them.
  */
 export class DockerProvider implements Provider {
   readonly #settings: Settings;
   readonly #folder: string;
   readonly #engine: EngineAddress;
   readonly #docker: Docker;
-  #prepared: { swarm: SwarmFacts; answer: Prepared } | undefined;
+  #prepared: { images: Record<'node' | 'toolbox' | 'workload', Image>; answer: Prepared } | undefined;
+  /** The Swarm that stands. */
+  #swarm: SwarmFacts | undefined;
+  /** Whether it was lent before. */
+  #used = false;
 
   /**
    * @param folder this run's own folder.
@@ -71,10 +71,7 @@ export class DockerProvider implements Provider {
     for (const image of [toolbox, node]) await this.#bring(image, progress);
     await this.#preflight(facts.kernel);
     const lab = performance.now() - started;
-    const certificates: Certificates = await makeCertificates([this.#engine.host]);
-    const { managers, workers } = this.#settings.NODES;
-    const request = { engine: this.#engine, certificates, managers, workers, workloadTar: workload.file };
-    const swarm = await formSwarmInChild(request, this.#folder, progress);
+    const swarm = await this.#form(workload, progress);
     const answer: Prepared = {
       cell: {
         name: 'default',
@@ -90,18 +87,24 @@ export class DockerProvider implements Provider {
       spent: { lab, swarm: performance.now() - started - lab },
       slots: 1,
     };
-    this.#prepared = { swarm, answer };
+    this.#prepared = { images: { node, toolbox, workload }, answer };
     return answer;
   }
 
   async lease(_slot: number, _stack: string | null, progress: (line: string) => void): Promise<Lease> {
-    const { swarm } = this.#ready();
-    await this.#emptySwarm(swarm, progress);
-    return { host: this.#engine.host, consoles: null, swarm, level: 'swarm' };
+    const { workload } = this.#ready().images;
+    if (this.#used || !this.#swarm) {
+      progress('replacing the nodes of the spec before');
+      this.#swarm = undefined;
+      await sweepLab(this.#docker);
+      await this.#form(workload, progress);
+    }
+    this.#used = true;
+    return { ...this.#lent(), level: 'swarm' };
   }
 
   async keep(): Promise<Lease> {
-    return { host: this.#engine.host, consoles: null, swarm: this.#ready().swarm, level: 'stack' };
+    return { ...this.#lent(), level: 'stack' };
   }
 
   async release(): Promise<void> {}
@@ -114,9 +117,7 @@ export class DockerProvider implements Provider {
     return {
       provider: 'docker',
       dead,
-      labs: this.#prepared
-        ? [{ slot: 0, pid: null, host: this.#engine.host, consoles: null, swarm: this.#prepared.swarm }]
-        : [],
+      labs: this.#swarm ? [{ slot: 0, pid: null, ...this.#lent() }] : [],
     };
   }
 
@@ -164,33 +165,18 @@ export class DockerProvider implements Provider {
     }
   }
 
-  /** Removes every service and user network, and waits until no node shows anything of them. */
-  async #emptySwarm(swarm: SwarmFacts, progress: (line: string) => void): Promise<void> {
-    const clients = swarm.nodes.map(({ enginePort }) =>
-      engineClient({ host: this.#engine.host, port: enginePort, tls: swarm.tls }),
-    );
-    const [manager] = clients;
-    if (!manager) throw new Inconclusive('lab', 'the Swarm has no node');
-    const services = await manager.listServices();
-    if (services.length > 0) progress(`removing ${services.length} services of the spec before`);
-    for (const service of services) await manager.getService(service.ID).remove();
-    await until(
-      'the Swarm to be empty again',
-      async () => {
-        const tasks = await manager.listTasks();
-        const containers = (
-          await Promise.all(clients.map((client) => client.listContainers({ all: true })))
-        ).flat();
-        if (tasks.length + containers.length > 0)
-          throw new Error(`${tasks.length} tasks and ${containers.length} containers are left`);
-        const networks = (await manager.listNetworks({ filters: { scope: ['swarm'] } })).filter(
-          ({ Ingress }) => !Ingress,
-        );
-        for (const network of networks) await manager.getNetwork(network.Id).remove();
-        return networks.length === 0 ? true : undefined;
-      },
-      { withinMs: SWEEP_MS, everyMs: 500 },
-    );
+  async #form(workload: Image, progress: (line: string) => void): Promise<SwarmFacts> {
+    const certificates: Certificates = await makeCertificates([this.#engine.host]);
+    const { managers, workers } = this.#settings.NODES;
+    const request = { engine: this.#engine, certificates, managers, workers, workloadTar: workload.file };
+    this.#swarm = await formSwarmInChild(request, this.#folder, progress);
+    this.#used = false;
+    return this.#swarm;
+  }
+
+  #lent() {
+    if (!this.#swarm) throw new Inconclusive('lab', 'no Swarm stands in the engine DOCKER_HOST names');
+    return { host: this.#engine.host, consoles: null, swarm: this.#swarm };
   }
 
   #ready() {
@@ -199,13 +185,22 @@ export class DockerProvider implements Provider {
   }
 }
 
-/** Removes everything of ours from an engine: nodes, toolboxes (with their volumes) and the lab network. */
+/**
+ * Removes everything of ours from an engine: nodes, toolboxes (with their volumes) and the lab network.
+ *
+ * @throws Inconclusive naming what is still there afterwards.
+ */
 async function sweepLab(docker: Docker): Promise<void> {
   const filters = { label: [`${LAB_LABEL}=lab`] };
   const containers = await docker.listContainers({ all: true, filters });
   await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
   const networks = await docker.listNetworks({ filters });
   await Promise.all(networks.map(({ Id }) => docker.getNetwork(Id).remove()));
+  const left = [
+    ...(await docker.listContainers({ all: true, filters })).map(({ Names }) => Names.join()),
+    ...(await docker.listNetworks({ filters })).map(({ Name }) => Name),
+  ];
+  if (left.length > 0) throw new Inconclusive('lab', `the engine did not remove ${left.join(', ')}`);
 }
 
 /**

@@ -1,0 +1,125 @@
+/**
+ * The pages under `docs/clauses/`: what is promised and how it is judged, one page for each area, out of the catalogue and the
+ * verdicts on record. Brought up to date by `npx node reports/clause-pages.ts`; with `--record`, the verdicts of the last run
+ * are put on record first.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { type ClauseData, loadCatalogue } from '../helpers/catalogue/catalogue.ts';
+import { areaHeading } from '../helpers/verdict/allure.ts';
+import { OUT_DIR } from '../helpers/verdict/channel.ts';
+import { VERDICTS, type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
+
+/** Where the pages lie, and the verdicts on record. */
+export const PAGES = fileURLToPath(new URL('../docs/clauses/', import.meta.url));
+const RECORD = 'verdicts.json';
+
+const recordSchema = z.array(
+  z.strictObject({
+    engine: z.string(),
+    kernel: z.string(),
+    /** Day of the newest run that is in it (ISO 8601). */
+    date: z.iso.date(),
+    verdicts: z.record(z.string(), z.enum(VERDICTS)),
+  }),
+);
+
+/** Verdicts by engine and kernel, the newest of each clause. */
+export type VerdictRecord = z.infer<typeof recordSchema>;
+
+/** The verdicts on record. @throws ZodError when the file is not what it must be. */
+export function readRecord(): VerdictRecord {
+  return existsSync(PAGES + RECORD)
+    ? recordSchema.parse(JSON.parse(readFileSync(PAGES + RECORD, 'utf8')))
+    : [];
+}
+
+/**
+ * The record with a run's verdicts in it. What was inconclusive or skipped tells nothing of the engine and is left out, and so are
+ * cells of several engines.
+ */
+export function recorded(record: VerdictRecord, { run, cells, clauses }: VerdictFile): VerdictRecord {
+  const entries = new Map(record.map((entry) => [`${entry.engine} ${entry.kernel}`, entry]));
+  for (const { name, kernel, engines } of cells) {
+    const [engine, ...others] = [...new Set(Object.values(engines ?? {}))];
+    if (!engine || others.length > 0 || kernel === null) continue;
+    const judged = clauses.filter(
+      ({ cell, verdict }) => cell === name && verdict !== 'inconclusive' && verdict !== 'skipped',
+    );
+    const known = entries.get(`${engine} ${kernel}`)?.verdicts;
+    const verdicts = { ...known, ...Object.fromEntries(judged.map(({ id, verdict }) => [id, verdict])) };
+    entries.set(`${engine} ${kernel}`, { engine, kernel, date: run.startedAt.slice(0, 10), verdicts });
+  }
+  return [...entries.values()];
+}
+
+/** Every page by file name, `README.md` being the list of areas. */
+export function clausePages(clauses: readonly ClauseData[], record: VerdictRecord): Map<string, string> {
+  const areas = Map.groupBy(clauses, ({ area }) => area);
+  const pages = [...areas].map(
+    ([area, own]) =>
+      [
+        `${area}.md`,
+        [`# ${areaHeading(area)}`, GENERATED, ...own.map((clause) => section(clause, record))].join('\n\n'),
+      ] as const,
+  );
+  const list = [...areas].map(
+    ([area, own]) => `| [${areaHeading(area)}](${area}.md) | ${own.length} | ${levels(own)} |`,
+  );
+  const index = [
+    '# The clauses',
+    GENERATED,
+    `${clauses.length} documented behaviours of Swarm service networking. A clause's spec is found by its id under \`specs/\`.`,
+    ['| area | clauses | of these |', '| --- | --- | --- |', ...list].join('\n'),
+  ].join('\n\n');
+  return new Map([['README.md', index], ...pages].map(([file, text]) => [file, `${text}\n`]));
+}
+
+const GENERATED = '<!-- Made of specs/catalogue by reports/clause-pages.ts: change those, not this page. -->';
+
+function levels(clauses: readonly ClauseData[]): string {
+  const of = (level: ClauseData['level']) => clauses.filter((clause) => clause.level === level).length;
+  return `${of('must')} must, ${of('should')} should, ${of('detail')} detail`;
+}
+
+function section(clause: ClauseData, record: VerdictRecord): string {
+  const { id, title, level, statement, sources, observe, sabotage, engines, expectedFail = [] } = clause;
+  const seen = record.flatMap(({ engine, kernel, date, verdicts }) =>
+    verdicts[id] ? [`| ${engine} | ${kernel} | ${verdicts[id]} | ${date} |`] : [],
+  );
+  const defects = expectedFail.map(
+    ({ since, until, defect, ref }) => `- ${range(since, until)}: ${defect} (${ref})`,
+  );
+  return [
+    `## ${id} ${title}`,
+    `**Level** ${level}${clause.core ? ', core' : ''}`,
+    statement,
+    `**How it is judged.** ${observe}`,
+    ...(engines ? [`**Engines.** ${engines}`] : []),
+    ...(defects.length > 0 ? [`**Known defects**\n\n${defects.join('\n')}`] : []),
+    `**Must turn red by**\n\n${sabotage.map((fault) => `- ${fault}`).join('\n')}`,
+    `**Sources**\n\n${sources.map(({ name, ref }) => `- ${name}: ${ref}`).join('\n')}`,
+    ...(seen.length > 0
+      ? [['| engine | kernel | verdict | last seen |', '| --- | --- | --- | --- |', ...seen].join('\n')]
+      : ['No verdict is on record.']),
+  ].join('\n\n');
+}
+
+function range(since: string | null, until: string | null): string {
+  if (since && until) return `from ${since} up to ${until}`;
+  if (since) return `from ${since}`;
+  return until ? `before ${until}` : 'all versions';
+}
+
+if (import.meta.main) {
+  const { record } = parseArgs({ options: { record: { type: 'boolean', default: false } } }).values;
+  mkdirSync(PAGES, { recursive: true });
+  if (record) {
+    const run = verdictSchema.parse(JSON.parse(readFileSync(`${OUT_DIR}/verdict.json`, 'utf8')));
+    writeFileSync(PAGES + RECORD, `${JSON.stringify(recorded(readRecord(), run), null, 2)}\n`);
+  }
+  for (const [file, text] of clausePages([...loadCatalogue().values()], readRecord()))
+    writeFileSync(PAGES + file, text);
+}
