@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
+import { verbatim } from '../helpers/verdict/allure.ts';
 import { clausePages, PAGES, readRecord, recorded } from './clause-pages.ts';
 import { exampleCell, exampleClause, exampleVerdict } from './testing/example.ts';
 
@@ -33,9 +34,9 @@ test('a page tells what is promised, how it is judged, and what was seen where',
     [known],
   ).get(`${clause.area}.md`);
   for (const part of [
-    clause.statement,
-    clause.observe,
-    clause.sabotage[0],
+    verbatim(clause.statement),
+    verbatim(clause.observe),
+    verbatim(clause.sabotage[0] ?? 'none'),
     '- before 27.0.0: it leaks (issue 1)',
     '| 26.1.5 | 6.12.1 | fail | 2026-11-01 |',
   ])

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { type ClauseData, loadCatalogue } from '../helpers/catalogue/catalogue.ts';
-import { areaHeading } from '../helpers/verdict/allure.ts';
+import { areaHeading, verbatim } from '../helpers/verdict/allure.ts';
 import { OUT_DIR } from '../helpers/verdict/channel.ts';
 import { VERDICTS, type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
 
@@ -93,14 +93,14 @@ function section(clause: ClauseData, record: VerdictRecord): string {
     ({ since, until, defect, ref }) => `- ${range(since, until)}: ${defect} (${ref})`,
   );
   return [
-    `## ${id} ${title}`,
+    `## ${id} ${verbatim(title)}`,
     `**Level** ${level}${clause.core ? ', core' : ''}`,
-    statement,
-    `**How it is judged.** ${observe}`,
-    ...(engines ? [`**Engines.** ${engines}`] : []),
+    verbatim(statement),
+    `**How it is judged.** ${verbatim(observe)}`,
+    ...(engines ? [`**Engines.** ${verbatim(engines)}`] : []),
     ...(defects.length > 0 ? [`**Known defects**\n\n${defects.join('\n')}`] : []),
-    `**Must turn red by**\n\n${sabotage.map((fault) => `- ${fault}`).join('\n')}`,
-    `**Sources**\n\n${sources.map(({ name, ref }) => `- ${name}: ${ref}`).join('\n')}`,
+    `**Must turn red by**\n\n${sabotage.map((fault) => `- ${verbatim(fault)}`).join('\n')}`,
+    `**Sources**\n\n${sources.map(({ name, ref }) => `- ${verbatim(name)}: ${verbatim(ref)}`).join('\n')}`,
     ...(seen.length > 0
       ? [['| engine | kernel | verdict | last seen |', '| --- | --- | --- | --- |', ...seen].join('\n')]
       : ['No verdict is on record.']),

@@ -69,6 +69,7 @@ function labOf(shellPort: number, { ca, cert, key }: Certificates): PoolStatus['
     pid: 4711,
     host: HOST,
     consoles: null,
+    logs: null,
     swarm: {
       nodes: [{ ...node, enginePort: 42769, engine: '26.1.5', toolbox }],
       outsider: { ...toolbox, address: '192.168.83.200' },

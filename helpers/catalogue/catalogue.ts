@@ -5,14 +5,16 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { Inconclusive, messageOf } from '../errors.ts';
 
-/** Where the project keeps its clauses: one file for each area, and the generations of the engine. */
-const CATALOGUE = fileURLToPath(new URL('../../specs/catalogue/', import.meta.url));
+/** Where the project keeps its clauses: one file for each area, the generations of the engine, and the log policy. */
+export const CATALOGUE = fileURLToPath(new URL('../../specs/catalogue/', import.meta.url));
 const GENERATIONS = 'generations.yaml';
+export const LOGS = 'logs.yaml';
 
 const text = z.string().trim().min(1, 'must not be empty');
 const line = text.regex(/^[^\n]+$/, 'must be one line');
 
-const version = z.string().regex(/^\d+\.\d+\.\d+$/, 'must look like 28.0.1');
+/** An engine version in the catalogue's data. */
+export const version = z.string().regex(/^\d+\.\d+\.\d+$/, 'must look like 28.0.1');
 
 const Clause = z.strictObject({
   id: z.string().regex(/^[A-Z]+-\d{3}$/, 'must look like VIP-015'),
@@ -93,7 +95,9 @@ export type GenerationEntry = z.infer<typeof GenerationEntry>;
  */
 export function loadCatalogue(folder: string = CATALOGUE): Map<string, ClauseData> {
   const clauses = new Map<string, ClauseData>();
-  const files = readdirSync(folder).filter((name) => name.endsWith('.yaml') && name !== GENERATIONS);
+  const files = readdirSync(folder).filter(
+    (name) => name.endsWith('.yaml') && ![GENERATIONS, LOGS].includes(name),
+  );
   for (const name of files.toSorted()) {
     const file = path.join(folder, name);
     const area = path.basename(name, '.yaml');

@@ -6,7 +6,7 @@ import { keyOf } from '../key.ts';
 import type { Cache, Progress } from './cache.ts';
 import type { HostTools } from './hosttools.ts';
 import type { Kernel } from './kernel.ts';
-import { type Accelerator, freeAddress, Machine } from './machine.ts';
+import { type Accelerator, Machine } from './machine.ts';
 
 /** A kernel under working hardware acceleration is up in well under a second. */
 const PROBE_MS = 5000;
@@ -58,7 +58,6 @@ export async function kvmFails(tools: HostTools, kernel: Kernel): Promise<string
       kernel,
       shape: { accelerator: 'kvm', memoryBytes: 512 * 1024 ** 2, cpus: 1 },
       disks: [],
-      address: await freeAddress(),
       folder,
     });
     // Without a disk the initramfs says so and powers off: it ran.

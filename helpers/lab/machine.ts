@@ -69,10 +69,29 @@ function memoryBackend(shape: MachineShape, mapped: MappedMemory | undefined): s
     : `memory-backend-ram,id=${RAM_BLOCK},size=${shape.memoryBytes}`;
 }
 
-/** A loopback address on which no other lab forwards ports. @throws Inconclusive when all are taken. */
-export async function freeAddress(taken: ReadonlySet<string> = new Set()): Promise<string> {
+/**
+ * Port on a lab's address that says whose the address is: held by the process that owns the lab, beside the engine's.
+ */
+const CLAIM_PORT = PORTS.engine - 1;
+
+/**
+ * Takes a loopback address for one lab, until the server it returns is closed or this process ends. Two runs that begin at the
+ * same moment cannot take the same one: the kernel gives the port to one of them.
+ *
+ * @throws Inconclusive when all are taken.
+ */
+async function claimAddress(): Promise<{ address: string; claim: net.Server }> {
   for (const address of LAB_ADDRESSES) {
-    if (!taken.has(address) && (await canListen(address, PORTS.engine))) return address;
+    const claim = await listening(address, CLAIM_PORT);
+    if (!claim) continue;
+    claim.unref();
+    // Somebody else's program may listen there all the same.
+    const engine = await listening(address, PORTS.engine);
+    if (engine) {
+      await new Promise((resolve) => engine.close(resolve));
+      return { address, claim };
+    }
+    claim.close();
   }
   throw new Inconclusive(
     'lab',
@@ -80,15 +99,14 @@ export async function freeAddress(taken: ReadonlySet<string> = new Set()): Promi
   );
 }
 
-async function canListen(host: string, port: number): Promise<boolean> {
-  const server = net.createServer();
+/** A server that listens there, or undefined when somebody else does. */
+async function listening(host: string, port: number): Promise<net.Server | undefined> {
+  const server = net.createServer((socket) => socket.destroy());
   server.listen({ host, port, exclusive: true });
-  const listening = await Promise.race([
-    once(server, 'listening').then(() => true),
-    once(server, 'error').then(() => false),
-  ]);
-  server.close();
-  return listening;
+  return once(server, 'listening').then(
+    () => server,
+    () => undefined,
+  );
 }
 
 /** One running guest: a QEMU process that dies with this process, however this one ends. */
@@ -122,7 +140,7 @@ export class Machine implements AsyncDisposable {
   }
 
   /**
-   * Starts QEMU, stopped before the guest's first instruction when `incoming` is set.
+   * Starts QEMU on a loopback address of its own, stopped before the guest's first instruction when `incoming` is set.
    *
    * @param folder where the console's log is written.
    */
@@ -131,14 +149,14 @@ export class Machine implements AsyncDisposable {
     kernel: Kernel;
     shape: MachineShape;
     disks: readonly Disk[];
-    address: string;
     folder: string;
     incoming?: boolean;
     /** Memory to begin with, copied page by page as it is written to; empty memory when left out. */
     memory?: MappedMemory | undefined;
     commandLine?: string;
   }): Promise<Machine> {
-    const { tools, kernel, shape, disks, address, folder } = options;
+    const { tools, kernel, shape, disks, folder } = options;
+    const { address, claim } = await claimAddress();
     const consoleFile = path.join(folder, 'console.log');
     const forwards = [PORTS.engine, ...mappedPorts()]
       .map((port) => `hostfwd=tcp:${address}:${port}-:${port}`)
@@ -193,6 +211,7 @@ export class Machine implements AsyncDisposable {
       env: { ...process.env, ...tools.env },
     });
     const machine = new Machine(address, consoleFile, child);
+    void machine.exit.then(() => claim.close());
     try {
       await machine.#qmp.open();
     } catch (error) {

@@ -46,6 +46,11 @@ export interface Checkpoint<T> {
   payload: T;
 }
 
+/** A checkpoint from which no guest comes to life: it is of no more use. */
+export class BadCheckpoint extends Error {
+  override name = 'BadCheckpoint';
+}
+
 /** What every guest of one kernel, engine and shape has in common. */
 export class VmLab {
   readonly cache: Cache;
@@ -104,7 +109,7 @@ export class VmLab {
   }
 
   /** Boots a guest from nothing and waits for its engine. */
-  async boot(folder: string, address: string): Promise<RunningVm & { certificates: Certificates }> {
+  async boot(folder: string): Promise<RunningVm & { certificates: Certificates }> {
     const certificates = await makeCertificates(LAB_ADDRESSES);
     const tls = path.join(folder, 'tls');
     await fs.mkdir(tls, { recursive: true, mode: 0o700 });
@@ -116,7 +121,7 @@ export class VmLab {
     await fs.chmod(tlsDisk, 0o600);
     await fs.rm(tls, { recursive: true });
     const backing: Disk = { file: this.#disk.file, format: 'raw', readonly: true };
-    const vm = await this.#start({ folder, address, backing, tlsDisk, tls: certificates });
+    const vm = await this.#start({ folder, backing, tlsDisk, tls: certificates });
     try {
       const docker = engineClient(vm.engine);
       await until("the guest's engine to answer", async () => docker.ping(), {
@@ -171,14 +176,9 @@ export class VmLab {
    *
    * @param use `run`: its memory is mapped from the checkpoint, so that it runs at once and only what it touches is read.
    *   `save`: all of it is read, which takes seconds; but then free pages are given back, and a checkpoint made of it is small.
-   * @throws Inconclusive when it does not load.
+   * @throws BadCheckpoint when it does not load; Inconclusive when no guest can be started at all.
    */
-  async restore(
-    checkpoint: Checkpoint<unknown>,
-    folder: string,
-    address: string,
-    use: 'run' | 'save',
-  ): Promise<RunningVm> {
+  async restore(checkpoint: Checkpoint<unknown>, folder: string, use: 'run' | 'save'): Promise<RunningVm> {
     const from = checkpoint.artifact.folder;
     const memory = use === 'run' ? await memoryOf(checkpoint.artifact) : undefined;
     const tls = JSON.parse(await fs.readFile(path.join(from, 'tls.json'), 'utf8'));
@@ -189,7 +189,6 @@ export class VmLab {
     const backing: Disk = { file: path.join(from, 'root.qcow2'), format: 'qcow2', readonly: true };
     const vm = await this.#start({
       folder,
-      address,
       backing,
       tlsDisk,
       tls,
@@ -201,7 +200,7 @@ export class VmLab {
       await vm.machine.loadFrom(path.join(from, memory ? 'devices' : 'ram'));
     } catch (error) {
       await vm[Symbol.asyncDispose]();
-      throw error;
+      throw new BadCheckpoint(messageOf(error), { cause: error });
     }
     return vm;
   }
@@ -239,7 +238,6 @@ export class VmLab {
 
   async #start(options: {
     folder: string;
-    address: string;
     backing: Disk;
     tlsDisk: string;
     tls: { ca: string; cert: string; key: string };
@@ -247,7 +245,7 @@ export class VmLab {
     memory?: MappedMemory | undefined;
     ancestors?: readonly string[];
   }): Promise<RunningVm> {
-    const { folder, address, backing, tlsDisk, tls, incoming = false, memory, ancestors = [] } = options;
+    const { folder, backing, tlsDisk, tls, incoming = false, memory, ancestors = [] } = options;
     const file = path.join(folder, 'root.qcow2');
     await fs.rm(file, { force: true });
     const root = await overlayDisk(this.tools, backing, file);
@@ -260,12 +258,15 @@ export class VmLab {
         { file: this.kernel.modulesDisk, format: 'raw', readonly: true },
         { file: tlsDisk, format: 'raw', readonly: true },
       ],
-      address,
       folder,
       incoming,
       memory,
     });
-    const engine = { host: address, port: PORTS.engine, tls: { ca: tls.ca, cert: tls.cert, key: tls.key } };
+    const engine = {
+      host: machine.address,
+      port: PORTS.engine,
+      tls: { ca: tls.ca, cert: tls.cert, key: tls.key },
+    };
     return {
       machine,
       folder,

@@ -176,7 +176,7 @@ export class DockerProvider implements Provider {
 
   #lent() {
     if (!this.#swarm) throw new Inconclusive('lab', 'no Swarm stands in the engine DOCKER_HOST names');
-    return { host: this.#engine.host, consoles: null, swarm: this.#swarm };
+    return { host: this.#engine.host, consoles: null, logs: null, swarm: this.#swarm };
   }
 
   #ready() {

@@ -1,3 +1,4 @@
+import type { LogPlaces } from '../observe/logs.ts';
 import type { SwarmFacts } from '../swarm/facts.ts';
 import type { Cell } from '../verdict/model.ts';
 
@@ -7,6 +8,8 @@ export interface Lease {
   host: string;
   /** Folder of the guest's console sockets; null where the lab is no guest of ours. */
   consoles: string | null;
+  /** Where its logs are read; null where the lab is no guest of ours. */
+  logs: LogPlaces | null;
   swarm: SwarmFacts;
   /** How deep the checkpoint was: with the wanted stack already running, or the bare Swarm. */
   level: 'swarm' | 'stack';

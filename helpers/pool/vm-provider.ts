@@ -3,9 +3,10 @@ import path from 'node:path';
 import type { Certificates } from '../engine/certificates.ts';
 import { engineClient } from '../engine/client.ts';
 import { Inconclusive, messageOf } from '../errors.ts';
-import { CONSOLES, consoleSocket, freeAddress } from '../lab/machine.ts';
+import { CONSOLES, consoleSocket } from '../lab/machine.ts';
 import type { Settings } from '../lab/settings.ts';
-import { type Checkpoint, type RunningVm, VmLab } from '../lab/vm.ts';
+import { BadCheckpoint, type Checkpoint, type RunningVm, VmLab } from '../lab/vm.ts';
+import type { LogPlaces } from '../observe/logs.ts';
 import { Shell } from '../observe/shell.ts';
 import type { SwarmFacts, ToolboxFacts } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
@@ -26,7 +27,6 @@ const CLOCK_LIMIT_MS = 30_000;
 
 interface Lent {
   vm: RunningVm;
-  address: string;
   lease: Omit<Lease, 'level'>;
 }
 
@@ -134,10 +134,9 @@ export class VmProvider implements Provider {
 
   async #form(lab: VmLab, progress: (line: string) => void): Promise<Checkpoint<SwarmFacts>> {
     const folder = await this.#slotFolder('forming');
-    const address = await freeAddress(this.#addresses());
-    const booted = await this.#timed('lab', () => this.#booted(lab, folder, address, progress));
+    const booted = await this.#timed('lab', () => this.#booted(lab, folder, progress));
     return this.#timed('swarm', async () => {
-      await using vm = await lab.restore(booted, folder, address, 'save');
+      await using vm = await lab.restore(booted, folder, 'save');
       await setClock(vm.folder);
       const { managers, workers } = this.#settings.NODES;
       const request = {
@@ -156,14 +155,13 @@ export class VmProvider implements Provider {
   async #booted(
     lab: VmLab,
     folder: string,
-    address: string,
     progress: (line: string) => void,
   ): Promise<Checkpoint<Certificates>> {
     const recipe = { checkpoint: 'booted', lab: lab.key };
     const known = await lab.findCheckpoint<Certificates>(recipe);
     if (known) return known;
     progress(`booting a guest with kernel ${lab.kernel.release} (${lab.shape.accelerator})`);
-    const { certificates, ...vm } = await lab.boot(folder, address);
+    const { certificates, ...vm } = await lab.boot(folder);
     return lab.save(vm, recipe, certificates);
   }
 
@@ -176,26 +174,39 @@ export class VmProvider implements Provider {
   ): Promise<Omit<Lease, 'level'> | undefined> {
     const lab = this.#requireLab();
     const folder = await this.#slotFolder(`slot-${slot}`);
-    const address = await freeAddress(this.#addresses());
     const swarm = checkpoint.payload;
-    let vm: RunningVm | undefined;
-    try {
-      vm = await lab.restore(checkpoint, folder, address, use);
-      await setClock(folder);
-    } catch (error) {
-      await vm?.[Symbol.asyncDispose]();
-      progress(`a checkpoint did not load and is discarded: ${messageOf(error).split('\n')[0]}`);
+    const vm = await this.#started(lab, checkpoint, folder, use).catch(async (error) => {
+      if (!(error instanceof BadCheckpoint)) throw error;
+      progress(`a checkpoint did not load and is discarded: ${error.message.split('\n')[0]}`);
       await lab.discard(checkpoint);
       return undefined;
-    }
-    const lease = { host: address, consoles: folder, swarm };
-    const lent = { vm, address, lease };
+    });
+    if (!vm) return undefined;
+    const lease = { host: vm.machine.address, consoles: folder, logs: logPlaces(vm, swarm), swarm };
+    const lent = { vm, lease };
     this.#lent.set(slot, lent);
     void vm.machine.exit.then(async (how) => {
       if (this.#closing || this.#lent.get(slot) !== lent) return;
       this.#dead = `the lab of slot ${slot} died: ${how}\nconsole:\n${await lent.vm.machine.consoleTail()}`;
     });
     return lease;
+  }
+
+  /** A guest that runs at the present time. @throws BadCheckpoint when it does not come to life. */
+  async #started(
+    lab: VmLab,
+    checkpoint: Checkpoint<SwarmFacts>,
+    folder: string,
+    use: 'run' | 'save',
+  ): Promise<RunningVm> {
+    const vm = await lab.restore(checkpoint, folder, use);
+    try {
+      await setClock(folder);
+    } catch (error) {
+      await vm[Symbol.asyncDispose]();
+      throw new BadCheckpoint(messageOf(error), { cause: error });
+    }
+    return vm;
   }
 
   async #trim(lab: VmLab, progress: (line: string) => void): Promise<void> {
@@ -209,10 +220,6 @@ export class VmProvider implements Provider {
     await fs.rm(folder, { recursive: true, force: true });
     await fs.mkdir(folder, { recursive: true });
     return folder;
-  }
-
-  #addresses(): Set<string> {
-    return new Set([...this.#lent.values()].map(({ address }) => address));
   }
 
   #swarmRecipe(lab: VmLab) {
@@ -263,11 +270,33 @@ export class VmProvider implements Provider {
 /** The console of the guest's own root shell; toolboxes have those after it. */
 const GUEST_CONSOLE = 0;
 
-/** A restored guest's clock stands where it stood when it was saved; it is set from ours. */
+/** The console of a root shell that reads logs, beyond those of any toolbox. */
+const LOG_CONSOLE = CONSOLES - 1;
+
+/** Lowest level that no longer reaches the console (printk): warnings do, notices do not. */
+const CONSOLE_LEVEL = 5;
+
+/** Where a guest's logs lie: its kernel's on this host, its nodes' where its engine keeps them. */
+function logPlaces({ machine, folder }: RunningVm, { nodes }: SwarmFacts): LogPlaces {
+  const file = (id: string) => `/var/lib/docker/containers/${id}/${id}-json.log`;
+  return {
+    kernel: machine.console,
+    shell: consoleSocket(folder, LOG_CONSOLE),
+    engines: Object.fromEntries(nodes.map(({ name, container }) => [name, file(container)])),
+  };
+}
+
+/**
+ * A restored guest's clock stands where it stood when it was saved; it is set from ours. From then on its kernel's warnings are
+ * seen, those of booting and forming being none of a clause's.
+ */
 async function setClock(folder: string): Promise<void> {
   const shell = await Shell.onConsole(consoleSocket(folder, GUEST_CONSOLE));
   try {
-    const { status, text } = await shell.run(`date -u -s @${(Date.now() / 1000).toFixed(3)}`, CLOCK_LIMIT_MS);
+    const { status, text } = await shell.run(
+      `date -u -s @${(Date.now() / 1000).toFixed(3)} && echo ${CONSOLE_LEVEL} > /proc/sys/kernel/printk`,
+      CLOCK_LIMIT_MS,
+    );
     if (status !== 0) throw new Inconclusive('lab', `the guest's clock could not be set: ${text}`);
   } finally {
     shell.close();
@@ -281,7 +310,7 @@ async function setClock(folder: string): Promise<void> {
 async function placeShells(vm: RunningVm, swarm: SwarmFacts): Promise<SwarmFacts> {
   const docker = engineClient(vm.engine);
   const place = async (toolbox: ToolboxFacts, console: number, inside: string): Promise<ToolboxFacts> => {
-    if (console >= CONSOLES) return toolbox;
+    if (console >= LOG_CONSOLE) return toolbox;
     const { State } = await docker.getContainer(toolbox.container).inspect();
     const shell = await Shell.onConsole(consoleSocket(vm.folder, console));
     await shell.replace(

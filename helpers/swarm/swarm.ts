@@ -2,6 +2,7 @@ import type Docker from 'dockerode';
 import { type Generation, generationOf } from '../catalogue/catalogue.ts';
 import { engineClient } from '../engine/client.ts';
 import { Inconclusive, Violation } from '../errors.ts';
+import { type LogPlaces, LogReader } from '../observe/logs.ts';
 import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
 import {
   type DnsAnswer,
@@ -222,15 +223,21 @@ export class Swarm {
   readonly nodes: readonly Node[];
   /** A host on the lab network that is no member. */
   readonly outsider: Vantage & { readonly address: string };
+  /** What kernel and engines log; null where the lab is no guest of ours. */
+  readonly labLogs: LogReader | null;
   readonly #time: Stopwatch;
   readonly #toolboxes: Toolbox[] = [];
 
   /**
-   * @param where where the lab is reached, and the folder of its consoles if it has any.
+   * @param where where the lab is reached, the folder of its consoles if it has any, and where its logs lie.
    * @param time gets the time spent by what it was spent on.
    */
-  constructor(where: { host: string; consoles: string | null; swarm: SwarmFacts }, time: Stopwatch) {
-    const { host, consoles, swarm } = where;
+  constructor(
+    where: { host: string; consoles: string | null; logs: LogPlaces | null; swarm: SwarmFacts },
+    time: Stopwatch,
+  ) {
+    const { host, consoles, logs, swarm } = where;
+    this.labLogs = logs && new LogReader(logs);
     this.#time = time;
     const toolbox = (name: string, facts: ToolboxFacts) => {
       const console = consoles && facts.console !== undefined ? `${consoles}/hvc${facts.console}` : undefined;
@@ -490,5 +497,6 @@ export class Swarm {
   /** Ends every connection. */
   close(): void {
     for (const toolbox of this.#toolboxes) toolbox.close();
+    this.labLogs?.close();
   }
 }

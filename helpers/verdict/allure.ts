@@ -41,6 +41,6 @@ export function allureAnnotations({ area, level, statement, sources }: AllureCla
 }
 
 /** Text that Markdown shows as it is: names such as `tasks.<service>` would else be taken for mark-up. */
-function verbatim(text: string): string {
+export function verbatim(text: string): string {
   return text.replaceAll(/[\\`*_<>[\]]/g, '\\$&');
 }

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import type { LogPolicy } from '../judge/logs.ts';
+import { CATALOGUE, holds, LOGS, version } from './catalogue.ts';
+
+const where = z.enum(['kernel', 'engine']);
+const lines = z.string().transform((text, context) => {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: String(error) });
+    return z.NEVER;
+  }
+});
+const sentence = z.string().trim().min(1);
+
+const Policy = z.strictObject({
+  /** Lines that count against the clause during which they appear, unless an exception explains them. */
+  counts: z.array(z.strictObject({ where, lines, reason: sentence })).min(1),
+  exceptions: z.array(
+    z.strictObject({
+      where,
+      lines,
+      /** Why the line says nothing against the product, or what is known of it. */
+      reason: sentence,
+      /** Whose line it is. */
+      owner: z.enum(['kernel', 'engine', 'lab']),
+      /** The first engine version it is no exception for any more; null while none is known. */
+      until: version.nullable(),
+    }),
+  ),
+});
+
+/** The log policy for an engine version. @throws ZodError when the data are not what they must be. */
+export function loadLogPolicy(engine: string): LogPolicy {
+  const { counts, exceptions } = Policy.parse(parse(readFileSync(path.join(CATALOGUE, LOGS), 'utf8')));
+  return {
+    counts,
+    exceptions: exceptions.filter(({ until }) => holds({ since: null, until }, engine)),
+  };
+}
