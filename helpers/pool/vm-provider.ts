@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Certificates } from '../engine/certificates.ts';
 import { engineClient } from '../engine/client.ts';
 import { Inconclusive, messageOf } from '../errors.ts';
-import { CONSOLES, consoleSocket } from '../lab/machine.ts';
+import { consoleSocket } from '../lab/machine.ts';
 import type { Settings } from '../lab/settings.ts';
 import { BadCheckpoint, type Checkpoint, type RunningVm, VmLab } from '../lab/vm.ts';
 import type { LogPlaces } from '../observe/logs.ts';
@@ -270,8 +270,8 @@ export class VmProvider implements Provider {
 /** The console of the guest's own root shell; toolboxes have those after it. */
 const GUEST_CONSOLE = 0;
 
-/** The console of a root shell that reads logs, beyond those of any toolbox. */
-const LOG_CONSOLE = CONSOLES - 1;
+/** The console of a root shell that reads logs, after those of toolboxes: the last of the eight that Linux makes of hvc (drivers/tty/hvc/hvc_console.h, HVC_ALLOC_TTY_ADAPTERS). */
+const LOG_CONSOLE = 7;
 
 /** Lowest level that no longer reaches the console (printk): warnings do, notices do not. */
 const CONSOLE_LEVEL = 5;
