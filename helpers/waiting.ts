@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inconclusive, messageOf, Violation } from './errors.ts';
+import { stopwatch } from './verdict/stopwatch.ts';
 
 /**
  * Asks until the answer is there: for what our own side owes. This file is the only place where the suite waits.
@@ -56,7 +57,14 @@ export async function converge(
   wrong: () => Promise<readonly string[]>,
   bounds: Convergence,
 ): Promise<number> {
-  const { withinMs, holdMs = 1000, everyMs = 300 } = bounds;
+  return stopwatch.spend('settling', () => converged(what, wrong, bounds));
+}
+
+async function converged(
+  what: string,
+  wrong: () => Promise<readonly string[]>,
+  { withinMs, holdMs = 1000, everyMs = 300 }: Convergence,
+): Promise<number> {
   const started = performance.now();
   const timeline: { at: number; seen: string }[] = [];
   let heldSince: number | undefined;
@@ -82,7 +90,7 @@ export async function converge(
 
 /** Lets time pass that a clause is about, such as the age of a DNS answer. */
 export async function pass(ms: number): Promise<void> {
-  await pause(ms);
+  await stopwatch.spend('settling', () => pause(ms));
 }
 
 /** So many lines of one moment, and moments, tell the story; more hide it. */

@@ -55,7 +55,7 @@ export function composeVerdict({ run, selected, outcomes, cells, catalogue, now 
     cells: [...cellNames].map((name) => cellOf(cells.get(name) ?? unknownCell(name, whyUnknown(run)))),
     clauses,
     totals: totalsOf(clauses),
-    time: { ...sum([...spent, ...spentOutside]), total: now.getTime() - Date.parse(run.startedAt) },
+    time: timeOf(sum([...spent, ...spentOutside]), now.getTime() - Date.parse(run.startedAt)),
   };
 }
 
@@ -116,4 +116,9 @@ function totalsOf(clauses: ClauseVerdict[]): VerdictFile['totals'] {
 function sum(times: Partial<Spent>[]): Spent {
   const total = (part: keyof Spent) => times.reduce((sofar, time) => sofar + (time[part] ?? 0), 0);
   return Object.fromEntries(Object.keys(NO_TIME).map((part) => [part, total(part as keyof Spent)])) as Spent;
+}
+
+function timeOf(spent: Spent, total: number): VerdictFile['time'] {
+  const product = spent.swarm + spent.settling + spent.observing;
+  return { ...spent, overhead: Math.max(0, total - product), total };
 }

@@ -155,9 +155,10 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     assert.deepEqual(cells, [cell]);
     assert.deepEqual(totals, { fail: 2, inconclusive: 7, 'expected-fail': 1, skipped: 1, pass: 1 });
     // Five clauses judged something; set-up had spent 100 s in the lab before.
-    const { total, ...parts } = time;
+    const { total, overhead, ...parts } = time;
     assert.deepEqual(parts, { lab: 100005, swarm: 50, settling: 500, observing: 5000, judging: 50000 });
     assert.ok(total > 0);
+    assert.equal(overhead, Math.max(0, total - 5550));
     const [vip1, vip2] = clauses;
     assert.equal(vip1?.title, 'Promise of VIP-001');
     assert.deepEqual([vip2?.level, vip2?.node, vip2?.message], ['should', 'w1', 'two VIPs']);

@@ -350,7 +350,7 @@ export class Swarm {
 
   /** Kills a task's container, as a crash would. Swarm starts another task in its place, after the restart delay of 5 s. */
   async kill(task: TaskView): Promise<void> {
-    await this.node(task.node).api.getContainer(task.container).kill();
+    await this.#time.spend('swarm', () => this.node(task.node).api.getContainer(task.container).kill());
   }
 
   /**
@@ -360,8 +360,10 @@ export class Swarm {
    */
   async update(name: string, change: ApiPart): Promise<void> {
     const service = this.manager.api.getService(name);
-    const { Version, Spec } = await service.inspect();
-    await service.update({ ...laidOver(Spec, change), version: Version.Index } as never);
+    await this.#time.spend('swarm', async () => {
+      const { Version, Spec } = await service.inspect();
+      await service.update({ ...laidOver(Spec, change), version: Version.Index } as never);
+    });
   }
 
   /** Sets the number of a service's tasks; does not wait for them. */
@@ -385,7 +387,7 @@ export class Swarm {
 
   /** Removes a service; does not wait until its tasks are gone. */
   async remove(name: string): Promise<void> {
-    await this.manager.api.getService(name).remove();
+    await this.#time.spend('swarm', () => this.manager.api.getService(name).remove());
   }
 
   /**
@@ -444,7 +446,9 @@ export class Swarm {
   /** Creates one service on networks that exist. */
   async create(spec: ServiceSpec): Promise<void> {
     const names = this.nodes.map(({ name }) => name);
-    await this.manager.api.createService(createServiceBody(spec, names) as never);
+    await this.#time.spend('swarm', () =>
+      this.manager.api.createService(createServiceBody(spec, names) as never),
+    );
   }
 
   /**

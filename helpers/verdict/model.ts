@@ -98,7 +98,12 @@ export const verdictSchema = z
     cells: z.array(cellSchema),
     clauses: z.array(clauseVerdictSchema).describe('Every clause selected in this run, once per cell.'),
     totals: z.record(z.enum(VERDICTS), z.int().nonnegative()).describe('Number of clauses, by verdict.'),
-    time: spentSchema.extend({ total: milliseconds.describe('Wall clock of the run, in ms.') }),
+    time: spentSchema.extend({
+      overhead: milliseconds.describe(
+        'What the suite itself took of the wall clock: all but Swarm, settling and observing, in ms. With several workers, the least it can have been.',
+      ),
+      total: milliseconds.describe('Wall clock of the run, in ms.'),
+    }),
   })
   .describe('Verdict of one swarmproof run on the service networking of a Docker Swarm.');
 

@@ -28,3 +28,6 @@ export class Stopwatch {
     return taken;
   }
 }
+
+/** The stopwatch of this process: a worker runs one clause at a time. */
+export const stopwatch = new Stopwatch();
