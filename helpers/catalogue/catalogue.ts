@@ -40,6 +40,8 @@ const Clause = z.strictObject({
   expectedFail: z
     .array(z.strictObject({ since: version.nullable(), until: version.nullable(), defect: line, ref: line }))
     .optional(),
+  /** Failures users met that it would catch, by their entry in regressions.yaml. */
+  regressions: z.array(z.string().regex(/^REG-\d{3}$/, 'must look like REG-023')).optional(),
   /** The claims of the seed article it carries. */
   seed: z.array(z.string().regex(/^[SVM]\d+$/, 'must look like S1, V1 or M1')),
 });
