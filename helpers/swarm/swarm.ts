@@ -486,14 +486,19 @@ export class Swarm {
   async #witness(node: Node, view: SwarmView): Promise<NodeWitness> {
     const namespaces = await observeNode(node.toolbox, ['ipvs', 'rules'], ['lb_*', INGRESS_SANDBOX]);
     const dns: NodeWitness['dns'] = {};
-    const tasks = view.services.flatMap((service) => service.tasks).filter((task) => task.node === node.name);
-    for (const { name: network } of view.networks.filter(({ ingress }) => !ingress)) {
-      const asker = tasks.find(({ addresses }) => addresses[network]);
+    const own = view.services.flatMap(({ tasks }) => tasks).filter((task) => task.node === node.name);
+    const overlays = view.networks.filter(
+      ({ name, ingress }) => !ingress && own.some(({ addresses }) => addresses[name]),
+    );
+    for (const { name: network } of overlays) {
+      const asker = taskOnEachNode(view, network).find((task) => task.node === node.name);
       if (!asker) continue;
       const names = view.services
         .filter(({ networks }) => networks.includes(network))
         .flatMap(({ name }) => [name, `tasks.${name}`]);
-      dns[network] = Object.fromEntries(await this.inside(asker).addresses(names));
+      // Asked with the network's name: a task on two networks may be told of either when it asks for the name alone.
+      const heard = await this.inside(asker).addresses(names.map((name) => `${name}.${network}`));
+      dns[network] = Object.fromEntries(names.map((name) => [name, heard.get(`${name}.${network}`) ?? []]));
     }
     return { node: node.name, generation: node.generation, namespaces, dns };
   }

@@ -98,12 +98,16 @@ export function hostNamesOf({ name, tasks }: Pick<ServiceView, 'name' | 'tasks'>
 }
 
 /**
- * One task on each node that runs any on this network: whoever asks from there asks that node's own engine.
+ * One task on each node that runs any on this network: whoever asks from there asks that node's own engine. Of several, one
+ * that is on few networks: a name that stands for something on two of them may be answered from either.
  *
  * @throws Inconclusive when there is none.
  */
 export function taskOnEachNode({ services }: SwarmView, network: string): TaskView[] {
-  const tasks = services.flatMap((service) => service.tasks).filter(({ addresses }) => addresses[network]);
+  const tasks = services
+    .flatMap((service) => service.tasks)
+    .filter(({ addresses }) => addresses[network])
+    .toSorted((a, b) => Object.keys(b.addresses).length - Object.keys(a.addresses).length);
   if (tasks.length === 0) throw new Inconclusive('lab', `no task runs on ${network}`);
   return [...new Map(tasks.map((task) => [task.node, task])).values()];
 }
