@@ -42,7 +42,7 @@ export async function up(settings: Settings): Promise<void> {
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
     const { cell } = await client.call('prepare', { slots: 1 }, progress);
-    await client.call('lease', { slot: 0, stack: null }, progress);
+    await client.call('lease', { slot: 0, stack: null, topology: {} }, progress);
     const engines = [...new Set(Object.values(cell.engines ?? {}))].join(', ');
     console.log(
       `The lab is up: kernel ${cell.kernel}, engine ${engines}. End it with \`npx swarmproof lab down\`.`,

@@ -70,6 +70,7 @@ function labOf(shellPort: number, { ca, cert, key }: Certificates): PoolStatus['
     host: HOST,
     consoles: null,
     logs: null,
+    engine: { host: '127.0.0.1', port: 0, tls: null },
     swarm: {
       nodes: [{ ...node, enginePort: 42769, engine: '26.1.5', toolbox }],
       outsider: { ...toolbox, address: '192.168.83.200' },

@@ -57,7 +57,8 @@ export async function observeNode(
     .map((aspect) => `printf '%s\\n' '@@ ${aspect}'; ${COMMANDS[aspect]} || exit 1`)
     .join('; ');
   const script = [
-    `cd /proc/1/root${NETNS} || exit 1`,
+    // An engine that has made no sandbox yet has no such folder; where it would be lies no namespace.
+    `cd /proc/1/root${NETNS} 2>/dev/null || cd /proc/1/root/run || exit 1`,
     // A namespace that is being removed is still a plain file for a while: it is no namespace (stat -f says nsfs).
     `for name in ${patterns.join(' ')}; do`,
     `  if [ "$name" = ${HOST} ]; then file=/proc/1/ns/net; else file=$name; [ -e "$file" ] && [ "$(stat -f -c %T "$file")" = nsfs ] || continue; fi`,

@@ -53,7 +53,7 @@ async function main(): Promise<void> {
         if (swept > 0) progress(`removed what ${swept} killed run${swept > 1 ? 's' : ''} had left`);
         return provider.prepare(slots, progress);
       },
-      lease: ({ slot, stack }) => provider.lease(slot, stack, progress),
+      lease: (wanted) => provider.lease(wanted, progress),
       keep: ({ slot, stack }) => provider.keep(slot, stack, progress),
       async release({ slot }) {
         await provider.release(slot);

@@ -9,9 +9,9 @@ import { Cache } from '../lab/cache.ts';
 import { images } from '../lab/images.ts';
 import type { Settings } from '../lab/settings.ts';
 import type { Image } from '../lab/trees.ts';
-import { LAB_LABEL, type SwarmFacts } from '../swarm/facts.ts';
+import { LAB_LABEL, membersOf, type SwarmFacts, type Topology } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
-import type { Lease, PoolStatus, Prepared, Provider } from './protocol.ts';
+import type { Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
 
 /**
  * What Swarm networking needs of the kernel, proven by doing it once in a namespace of its own: each command fails on a kernel
@@ -77,7 +77,7 @@ export class DockerProvider implements Provider {
         name: 'default',
         kernel: facts.kernel,
         engines: Object.fromEntries(swarm.nodes.map(({ name, engine }) => [name, engine])),
-        nodes: swarm.nodes.map(({ name, role, address }) => ({ name, role, address })),
+        nodes: membersOf(swarm).map(({ name, role, address }) => ({ name, role, address })),
         qemu: null,
         accelerator: null,
         images: Object.fromEntries(
@@ -91,13 +91,13 @@ export class DockerProvider implements Provider {
     return answer;
   }
 
-  async lease(_slot: number, _stack: string | null, progress: (line: string) => void): Promise<Lease> {
+  async lease({ topology }: LeaseRequest, progress: (line: string) => void): Promise<Lease> {
     const { workload } = this.#ready().images;
-    if (this.#used || !this.#swarm) {
+    if (this.#used || !this.#swarm || Object.keys(topology).length > 0) {
       progress('replacing the nodes of the spec before');
       this.#swarm = undefined;
       await sweepLab(this.#docker);
-      await this.#form(workload, progress);
+      await this.#form(workload, progress, topology);
     }
     this.#used = true;
     return { ...this.#lent(), level: 'swarm' };
@@ -165,10 +165,14 @@ export class DockerProvider implements Provider {
     }
   }
 
-  async #form(workload: Image, progress: (line: string) => void): Promise<SwarmFacts> {
+  async #form(
+    workload: Image,
+    progress: (line: string) => void,
+    wanted: Partial<Topology> = {},
+  ): Promise<SwarmFacts> {
     const certificates: Certificates = await makeCertificates([this.#engine.host]);
-    const { managers, workers } = this.#settings.NODES;
-    const request = { engine: this.#engine, certificates, managers, workers, workloadTar: workload.file };
+    const topology = { ...this.#settings.NODES, spares: 0, ...wanted };
+    const request = { engine: this.#engine, certificates, topology, workloadTar: workload.file };
     this.#swarm = await formSwarmInChild(request, this.#folder, progress);
     this.#used = false;
     return this.#swarm;
@@ -176,7 +180,7 @@ export class DockerProvider implements Provider {
 
   #lent() {
     if (!this.#swarm) throw new Inconclusive('lab', 'no Swarm stands in the engine DOCKER_HOST names');
-    return { host: this.#engine.host, consoles: null, logs: null, swarm: this.#swarm };
+    return { host: this.#engine.host, consoles: null, logs: null, engine: this.#engine, swarm: this.#swarm };
   }
 
   #ready() {

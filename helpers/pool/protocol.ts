@@ -1,5 +1,6 @@
+import type { EngineAddress } from '../engine/client.ts';
 import type { LogPlaces } from '../observe/logs.ts';
-import type { SwarmFacts } from '../swarm/facts.ts';
+import type { SwarmFacts, Topology } from '../swarm/facts.ts';
 import type { Cell } from '../verdict/model.ts';
 
 /** A lab lent to one worker: a formed Swarm that nobody else uses. */
@@ -10,6 +11,8 @@ export interface Lease {
   consoles: string | null;
   /** Where its logs are read; null where the lab is no guest of ours. */
   logs: LogPlaces | null;
+  /** The lab's own engine, in which the nodes are containers. */
+  engine: EngineAddress;
   swarm: SwarmFacts;
   /** How deep the checkpoint was: with the wanted stack already running, or the bare Swarm. */
   level: 'swarm' | 'stack';
@@ -32,10 +35,19 @@ export interface PoolStatus {
   labs: (Omit<Lease, 'level'> & { slot: number; pid: number | null })[];
 }
 
+/** What a worker asks for. */
+export interface LeaseRequest {
+  slot: number;
+  /** Key of the stack that shall run; null for a bare Swarm. */
+  stack: string | null;
+  /** Where the Swarm shall differ from what the setting NODES says. */
+  topology: Partial<Topology>;
+}
+
 /** What a pool can be asked: request and answer of each, by path. */
 export interface PoolCalls {
   prepare: { request: { slots: number }; answer: Prepared };
-  lease: { request: { slot: number; stack: string | null }; answer: Lease };
+  lease: { request: LeaseRequest; answer: Lease };
   /** Keeps the lab of this slot, with its stack settled, as the stack's checkpoint; the lab is lent anew from it. */
   keep: { request: { slot: number; stack: string }; answer: Lease };
   release: { request: { slot: number }; answer: null };
@@ -54,7 +66,7 @@ export type AnswerLine =
 /** What lends labs: the pool's daemon speaks for one of these. */
 export interface Provider {
   prepare(slots: number, progress: (line: string) => void): Promise<Prepared>;
-  lease(slot: number, stack: string | null, progress: (line: string) => void): Promise<Lease>;
+  lease(request: LeaseRequest, progress: (line: string) => void): Promise<Lease>;
   keep(slot: number, stack: string, progress: (line: string) => void): Promise<Lease>;
   release(slot: number): Promise<void>;
   status(): Promise<PoolStatus>;

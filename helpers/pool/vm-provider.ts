@@ -3,15 +3,16 @@ import path from 'node:path';
 import type { Certificates } from '../engine/certificates.ts';
 import { engineClient } from '../engine/client.ts';
 import { Inconclusive, messageOf } from '../errors.ts';
+import { keyOf } from '../key.ts';
 import { consoleSocket } from '../lab/machine.ts';
 import type { Settings } from '../lab/settings.ts';
 import { BadCheckpoint, type Checkpoint, type RunningVm, VmLab } from '../lab/vm.ts';
 import type { LogPlaces } from '../observe/logs.ts';
 import { Shell } from '../observe/shell.ts';
-import type { SwarmFacts, ToolboxFacts } from '../swarm/facts.ts';
+import { membersOf, type SwarmFacts, type ToolboxFacts, type Topology } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
 import type { Cell } from '../verdict/model.ts';
-import type { Lease, PoolStatus, Prepared, Provider } from './protocol.ts';
+import type { Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
 
 /** Raised when forming a Swarm changes in a way that older checkpoints lack. */
 const SWARM_RECIPE = 1;
@@ -27,6 +28,7 @@ const CLOCK_LIMIT_MS = 30_000;
 
 interface Lent {
   vm: RunningVm;
+  topology: Topology;
   lease: Omit<Lease, 'level'>;
 }
 
@@ -36,8 +38,8 @@ export class VmProvider implements Provider {
   readonly #folder: string;
   readonly #lent = new Map<number, Lent>();
   #lab: VmLab | undefined;
-  #swarm: Checkpoint<SwarmFacts> | undefined;
-  #making: Promise<Checkpoint<SwarmFacts>> | undefined;
+  /** The checkpoints of formed Swarms known so far, and those being made, by topology. */
+  readonly #swarms = new Map<string, Promise<Checkpoint<SwarmFacts>>>();
   #dead: string | null = null;
   #closing = false;
   readonly #spent = { lab: 0, swarm: 0 };
@@ -53,30 +55,32 @@ export class VmProvider implements Provider {
       this.#lab ??= await VmLab.prepare(this.#settings, progress);
       return this.#lab;
     });
-    const swarm = await this.#formed(progress);
+    const swarm = await this.#formed(this.#topology(), progress);
     await this.#trim(lab, progress);
     return { cell: this.#cell(lab, swarm.payload), spent: { ...this.#spent }, slots };
   }
 
-  async lease(slot: number, stack: string | null, progress: (line: string) => void): Promise<Lease> {
+  async lease(
+    { slot, stack, topology: wanted }: LeaseRequest,
+    progress: (line: string) => void,
+  ): Promise<Lease> {
     this.#requireAlive();
     await this.release(slot);
     const lab = this.#requireLab();
-    const deeper = stack ? await lab.findCheckpoint<SwarmFacts>(this.#stackRecipe(lab, stack)) : undefined;
+    const topology = this.#topology(wanted);
+    const deeper = stack
+      ? await lab.findCheckpoint<SwarmFacts>(this.#stackRecipe(lab, topology, stack))
+      : undefined;
     if (deeper) {
-      const restored = await this.#restored(slot, deeper, 'run', progress);
+      const restored = await this.#restored(slot, deeper, topology, 'run', progress);
       if (restored) return { ...restored, level: 'stack' };
     }
     for (;;) {
-      const restored = await this.#restored(
-        slot,
-        await this.#formed(progress),
-        stack ? 'save' : 'run',
-        progress,
-      );
+      const formed = await this.#formed(topology, progress);
+      const restored = await this.#restored(slot, formed, topology, stack ? 'save' : 'run', progress);
       if (restored) return { ...restored, level: 'swarm' };
       // It was discarded: the next turn forms a Swarm anew, and says so, or fails.
-      this.#swarm = undefined;
+      this.#swarms.delete(keyOf(topology));
     }
   }
 
@@ -84,13 +88,13 @@ export class VmProvider implements Provider {
     this.#requireAlive();
     const lab = this.#requireLab();
     const lent = this.#lent.get(slot);
-    const swarm = this.#swarm;
-    if (!lent || !swarm) throw new Inconclusive('suite', `slot ${slot} has no lab to keep`);
+    if (!lent) throw new Inconclusive('suite', `slot ${slot} has no lab to keep`);
     this.#lent.delete(slot);
     progress('keeping the settled stack as a checkpoint');
-    const kept = await lab.save(lent.vm, this.#stackRecipe(lab, stack), swarm.payload);
+    const { vm, topology, lease } = lent;
+    const kept = await lab.save(vm, this.#stackRecipe(lab, topology, stack), lease.swarm);
     await this.#trim(lab, progress);
-    const restored = await this.#restored(slot, kept, 'run', progress);
+    const restored = await this.#restored(slot, kept, topology, 'run', progress);
     if (!restored) throw new Inconclusive('lab', 'a checkpoint did not load right after it was made');
     return { ...restored, level: 'stack' };
   }
@@ -116,38 +120,42 @@ export class VmProvider implements Provider {
   }
 
   /** The checkpoint of the formed Swarm, made if need be, once however many slots ask. */
-  async #formed(progress: (line: string) => void): Promise<Checkpoint<SwarmFacts>> {
-    const lab = this.#requireLab();
-    this.#swarm ??= await lab.findCheckpoint<SwarmFacts>(this.#swarmRecipe(lab));
-    if (this.#swarm && (await olderThan(this.#swarm.artifact.folder, CHECKPOINT_MAX_AGE_DAYS))) {
-      progress(`the Swarm's checkpoint is older than ${CHECKPOINT_MAX_AGE_DAYS} days: forming a new one`);
-      await lab.discard(this.#swarm);
-      this.#swarm = undefined;
-    }
-    if (this.#swarm) return this.#swarm;
-    this.#making ??= this.#form(lab, progress).finally(() => {
-      this.#making = undefined;
-    });
-    this.#swarm = await this.#making;
-    return this.#swarm;
+  #formed(topology: Topology, progress: (line: string) => void): Promise<Checkpoint<SwarmFacts>> {
+    const key = keyOf(topology);
+    const made = this.#swarms.get(key) ?? this.#findOrForm(topology, progress);
+    this.#swarms.set(key, made);
+    made.catch(() => this.#swarms.delete(key));
+    return made;
   }
 
-  async #form(lab: VmLab, progress: (line: string) => void): Promise<Checkpoint<SwarmFacts>> {
-    const folder = await this.#slotFolder('forming');
+  async #findOrForm(topology: Topology, progress: (line: string) => void): Promise<Checkpoint<SwarmFacts>> {
+    const lab = this.#requireLab();
+    const found = await lab.findCheckpoint<SwarmFacts>(this.#swarmRecipe(lab, topology));
+    if (!found) return this.#form(lab, topology, progress);
+    if (!(await olderThan(found.artifact.folder, CHECKPOINT_MAX_AGE_DAYS))) return found;
+    progress(`the Swarm's checkpoint is older than ${CHECKPOINT_MAX_AGE_DAYS} days: forming a new one`);
+    await lab.discard(found);
+    return this.#form(lab, topology, progress);
+  }
+
+  async #form(
+    lab: VmLab,
+    topology: Topology,
+    progress: (line: string) => void,
+  ): Promise<Checkpoint<SwarmFacts>> {
+    const folder = await this.#slotFolder(`forming-${keyOf(topology)}`);
     const booted = await this.#timed('lab', () => this.#booted(lab, folder, progress));
     return this.#timed('swarm', async () => {
       await using vm = await lab.restore(booted, folder, 'save');
       await setClock(vm.folder);
-      const { managers, workers } = this.#settings.NODES;
       const request = {
         engine: vm.engine,
         certificates: booted.payload,
-        managers,
-        workers,
+        topology,
         workloadTar: lab.images.workload.file,
       };
       const facts = await withConsole(vm, () => formSwarmInChild(request, folder, progress));
-      return await lab.save(vm, this.#swarmRecipe(lab), await placeShells(vm, facts));
+      return await lab.save(vm, this.#swarmRecipe(lab, topology), await placeShells(vm, facts));
     });
   }
 
@@ -169,6 +177,7 @@ export class VmProvider implements Provider {
   async #restored(
     slot: number,
     checkpoint: Checkpoint<SwarmFacts>,
+    topology: Topology,
     use: 'run' | 'save',
     progress: (line: string) => void,
   ): Promise<Omit<Lease, 'level'> | undefined> {
@@ -182,8 +191,9 @@ export class VmProvider implements Provider {
       return undefined;
     });
     if (!vm) return undefined;
-    const lease = { host: vm.machine.address, consoles: folder, logs: logPlaces(vm, swarm), swarm };
-    const lent = { vm, lease };
+    const { engine } = vm;
+    const lease = { host: engine.host, consoles: folder, logs: logPlaces(vm, swarm), engine, swarm };
+    const lent = { vm, topology, lease };
     this.#lent.set(slot, lent);
     void vm.machine.exit.then(async (how) => {
       if (this.#closing || this.#lent.get(slot) !== lent) return;
@@ -222,12 +232,21 @@ export class VmProvider implements Provider {
     return folder;
   }
 
-  #swarmRecipe(lab: VmLab) {
-    return { checkpoint: 'swarm', recipe: SWARM_RECIPE, lab: lab.key, nodes: this.#settings.NODES };
+  #topology(wanted: Partial<Topology> = {}): Topology {
+    return { ...this.#settings.NODES, spares: 0, ...wanted };
   }
 
-  #stackRecipe(lab: VmLab, stack: string) {
-    return { checkpoint: 'stack', swarm: this.#swarmRecipe(lab), stack };
+  #swarmRecipe(lab: VmLab, { spares, ...nodes }: Topology) {
+    return {
+      checkpoint: 'swarm',
+      recipe: SWARM_RECIPE,
+      lab: lab.key,
+      nodes: { ...nodes, ...(spares > 0 && { spares }) },
+    };
+  }
+
+  #stackRecipe(lab: VmLab, topology: Topology, stack: string) {
+    return { checkpoint: 'stack', swarm: this.#swarmRecipe(lab, topology), stack };
   }
 
   #requireLab(): VmLab {
@@ -256,7 +275,7 @@ export class VmProvider implements Provider {
       name: 'default',
       kernel: lab.kernel.release,
       engines: Object.fromEntries(swarm.nodes.map(({ name, engine }) => [name, engine])),
-      nodes: swarm.nodes.map(({ name, role, address }) => ({ name, role, address })),
+      nodes: membersOf(swarm).map(({ name, role, address }) => ({ name, role, address })),
       qemu: lab.tools.qemuVersion,
       accelerator: lab.shape.accelerator,
       images: Object.fromEntries([

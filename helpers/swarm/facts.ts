@@ -3,6 +3,9 @@ import type { ClientCertificates } from '../engine/certificates.ts';
 /** Label of every container and network of the lab in its engine, so that they can be swept. */
 export const LAB_LABEL = 'swarmproof';
 
+/** The lab network: outside 10.0.0.0/8, from which Swarm takes its overlays, and 172.16.0.0/12, where bridges lie. */
+export const LAB_NETWORK = { name: 'swarmproof', subnet: '192.168.83.0/24', gateway: '192.168.83.1' };
+
 /** Ports inside the lab that its clients use. */
 export const LAB_PORTS = {
   /** Docker's API over TLS. */
@@ -21,11 +24,18 @@ export interface ToolboxFacts {
   console?: number;
 }
 
-/** One Swarm member as the lab sees it. */
+/** How many nodes a lab has: members of its Swarm, and spares that run an engine but are no members yet. */
+export interface Topology {
+  managers: number;
+  workers: number;
+  spares: number;
+}
+
+/** One node as the lab sees it. */
 export interface NodeFacts {
-  /** `m1`, `w2`, ...: also its host name and its name in `docker node ls`. */
+  /** `m1`, `w2`, `s1` for a spare, ...: also its host name and its name in `docker node ls`. */
   name: string;
-  role: 'manager' | 'worker';
+  role: 'manager' | 'worker' | 'spare';
   /** Its address on the lab network. */
   address: string;
   /** Container id in the lab's engine. */
@@ -44,4 +54,9 @@ export interface SwarmFacts {
   outsider: ToolboxFacts & { address: string };
   /** Certificates for every node's API and every toolbox. */
   tls: ClientCertificates;
+}
+
+/** The nodes that are members of the Swarm. */
+export function membersOf({ nodes }: Pick<SwarmFacts, 'nodes'>) {
+  return nodes.flatMap((node) => (node.role === 'spare' ? [] : [{ ...node, role: node.role }]));
 }

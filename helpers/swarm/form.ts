@@ -5,25 +5,23 @@ import { type EngineAddress, engineClient, engineFacts } from '../engine/client.
 import { hasImage, imageName, importImage } from '../engine/images.ts';
 import { messageOf } from '../errors.ts';
 import { until } from '../waiting.ts';
-import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
-import { LAB_LABEL, LAB_PORTS } from './facts.ts';
+import type { NodeFacts, SwarmFacts, ToolboxFacts, Topology } from './facts.ts';
+import { LAB_LABEL, LAB_NETWORK, LAB_PORTS } from './facts.ts';
 
 /** What a Swarm is formed from. */
 export interface FormRequest {
   /** The lab's engine; `DOCKER_HOST` and its companions must name the same one, Testcontainers knows no other way. */
   engine: EngineAddress;
   certificates: Certificates;
-  managers: number;
-  workers: number;
+  topology: Topology;
   /** Tar of the workload image, imported into every node through its API. */
   workloadTar: string;
 }
 
-/** The lab network: outside 10.0.0.0/8, from which Swarm takes its overlays, and 172.16.0.0/12, where bridges lie. */
-const LAB_NETWORK = { name: 'swarmproof', subnet: '192.168.83.0/24', gateway: '192.168.83.1' };
 const ADDRESS = {
   manager: (i: number) => `192.168.83.${10 + i}`,
   worker: (i: number) => `192.168.83.${20 + i}`,
+  spare: (i: number) => `192.168.83.${30 + i}`,
   outsider: '192.168.83.200',
 };
 
@@ -47,28 +45,23 @@ export async function formSwarm(request: FormRequest, progress: (line: string) =
     Labels: { [LAB_LABEL]: 'lab' },
     IPAM: { Config: [{ Subnet: LAB_NETWORK.subnet, Gateway: LAB_NETWORK.gateway }] },
   });
-  const members = [
-    ...Array.from({ length: request.managers }, (_, i) => ({
-      name: `m${i + 1}`,
-      role: 'manager' as const,
-      address: ADDRESS.manager(i + 1),
-    })),
-    ...Array.from({ length: request.workers }, (_, i) => ({
-      name: `w${i + 1}`,
-      role: 'worker' as const,
-      address: ADDRESS.worker(i + 1),
-    })),
-  ];
-  progress(`starting ${members.length} nodes and ${members.length + 1} toolboxes`);
+  const { managers, workers, spares } = request.topology;
+  const named = (role: 'manager' | 'worker' | 'spare', length: number) =>
+    Array.from({ length }, (_, i) => ({ name: `${role[0]}${i + 1}`, role, address: ADDRESS[role](i + 1) }));
+  const wanted = [...named('manager', managers), ...named('worker', workers), ...named('spare', spares)];
+  progress(`starting ${wanted.length} nodes and ${wanted.length + 1} toolboxes`);
   const outsider = startToolbox(
     new LabContainer(imageName('toolbox'))
       .onLabNetwork('outsider', ADDRESS.outsider)
       .withEnvironment({ SHELL_COMMAND: 'sh' }),
     certificates,
   );
-  const nodes = await Promise.all(members.map((member) => startNode(member, request)));
-  progress('forming the Swarm');
-  await join(nodes, engine.host, certificates);
+  const nodes = await Promise.all(wanted.map((node) => startNode(node, request)));
+  const members = nodes.filter(({ role }) => role !== 'spare');
+  if (members.length > 0) {
+    progress('forming the Swarm');
+    await join(members, engine.host, certificates);
+  }
   return {
     nodes,
     outsider: { ...(await outsider), address: ADDRESS.outsider },

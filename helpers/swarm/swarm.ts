@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import { type Generation, generationOf } from '../catalogue/catalogue.ts';
-import { engineClient } from '../engine/client.ts';
+import { type EngineAddress, engineClient } from '../engine/client.ts';
 import { Inconclusive, Violation } from '../errors.ts';
 import { type LogPlaces, LogReader } from '../observe/logs.ts';
 import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
@@ -12,11 +12,11 @@ import {
   probeCommand,
   type SampleOf,
 } from '../observe/probe.ts';
-import { type Output, Toolbox } from '../observe/shell.ts';
+import { type Output, quote, Toolbox } from '../observe/shell.ts';
 import type { Stopwatch } from '../verdict/stopwatch.ts';
 import { type Convergence, converge } from '../waiting.ts';
 import { disagreements, INGRESS_SANDBOX, lbNamespace, type NodeWitness } from './agreement.ts';
-import type { NodeFacts, SwarmFacts, ToolboxFacts } from './facts.ts';
+import { LAB_NETWORK, type NodeFacts, type SwarmFacts, type ToolboxFacts } from './facts.ts';
 import { type NetworkOnNode, viewNetwork } from './network.ts';
 import {
   type ApiPart,
@@ -134,25 +134,31 @@ export class Vantage {
 /** A Swarm member, seen through its own engine's API and the tools beside it. */
 export class Node {
   readonly name: string;
-  readonly role: 'manager' | 'worker';
+  /** What it is in the Swarm; a spare runs an engine and is in none. */
+  role: 'manager' | 'worker' | 'spare';
   /** Its address on the lab network. */
   readonly address: string;
   /** Version its engine reports. */
   readonly engine: string;
   readonly generation: Generation;
   readonly api: Docker;
+  /** Its container in the lab's engine. */
+  readonly container: Docker.Container;
   readonly toolbox: Toolbox;
   /** From the node's own network namespace. */
   readonly vantage: Vantage;
+  /** Whether its engine runs, as far as we did not end it. */
+  up = true;
   readonly #time: Stopwatch;
 
-  constructor(facts: NodeFacts, api: Docker, toolbox: Toolbox, time: Stopwatch) {
+  constructor(facts: NodeFacts, api: Docker, container: Docker.Container, toolbox: Toolbox, time: Stopwatch) {
     this.name = facts.name;
     this.role = facts.role;
     this.address = facts.address;
     this.engine = facts.engine;
     this.generation = generationOf(facts.engine);
     this.api = api;
+    this.container = container;
     this.toolbox = toolbox;
     this.#time = time;
     this.vantage = new Vantage(facts.name, (script, limitMs) =>
@@ -183,6 +189,7 @@ export class Node {
    * {@link Node.startEngine}.
    */
   async endEngine(signal: 'TERM' | 'KILL'): Promise<void> {
+    this.up = false;
     // The node's init starts its engine again unless this file says that it shall stay down (node-init.sh).
     const script = [
       'touch /proc/1/root/run/engine-down',
@@ -195,6 +202,7 @@ export class Node {
   /** Has the node's init start its engine again; does not wait until it answers. */
   async startEngine(): Promise<void> {
     await this.toolbox.must('rm -f /proc/1/root/run/engine-down');
+    this.up = true;
   }
 
   /** Drops what the node sends to a port, wherever that is, and what it forwards there for its containers. */
@@ -207,7 +215,61 @@ export class Node {
     );
     await this.toolbox.must(rules.join(' && '));
   }
+
+  /**
+   * Gives its engine settings for daemon.json (docs: dockerd, daemon configuration file) and starts it anew with them; does not
+   * wait until it answers.
+   */
+  async configureEngine(settings: ApiPart): Promise<void> {
+    await this.endEngine('TERM');
+    await this.toolbox.must(
+      `mkdir -p /proc/1/root/etc/docker && printf %s ${quote(JSON.stringify(settings))} > /proc/1/root/etc/docker/daemon.json`,
+    );
+    await this.startEngine();
+  }
+
+  /**
+   * Cuts it off from the other hosts of the lab network, as a pulled cable does, until {@link Node.mend}: nothing passes to or
+   * from them. Its API stays within our reach.
+   *
+   * @param ports cuts only what goes to these ports, TCP and UDP, either way.
+   */
+  async cut({ ports = [] }: { ports?: readonly number[] } = {}): Promise<void> {
+    const { subnet, gateway } = LAB_NETWORK;
+    const all = [`-s ${gateway} -j RETURN`, `-d ${gateway} -j RETURN`, `-s ${subnet} -d ${subnet} -j DROP`];
+    const some = ports.flatMap((port) =>
+      ['udp', 'tcp'].map((protocol) => `-s ${subnet} -d ${subnet} -p ${protocol} --dport ${port} -j DROP`),
+    );
+    // In raw, which comes first: before connection tracking knows the packet, and before nat changes where it goes.
+    await this.toolbox.must(
+      [
+        `iptables -t raw -N ${CUT}`,
+        ...(ports.length > 0 ? some : all).map((rule) => `iptables -t raw -A ${CUT} ${rule}`),
+        ...['PREROUTING', 'OUTPUT'].map((chain) => `iptables -t raw -I ${chain} -j ${CUT}`),
+      ].join(' && '),
+    );
+  }
+
+  /** Ends {@link Node.cut}. */
+  async mend(): Promise<void> {
+    await this.toolbox.must(
+      [
+        ...['PREROUTING', 'OUTPUT'].map((chain) => `iptables -t raw -D ${chain} -j ${CUT}`),
+        `iptables -t raw -F ${CUT}`,
+        `iptables -t raw -X ${CUT}`,
+      ].join(' && '),
+    );
+  }
+
+  /** Kills the node with everything on it, as a power failure does. Nothing can be asked of it any more. */
+  async lose(): Promise<void> {
+    this.up = false;
+    await this.container.kill();
+  }
 }
+
+/** Chain of the rules by which a node is cut off. */
+const CUT = 'SWARMPROOF-CUT';
 
 /** Kernel state of the namespace that balances one network's virtual IPs on one node. */
 export interface Balancer {
@@ -220,47 +282,128 @@ export interface Balancer {
 
 /** A running Swarm, in the words of its users: nodes, services, tasks, and places to ask from. */
 export class Swarm {
-  readonly nodes: readonly Node[];
+  readonly #nodes: Node[];
+  readonly #spares: Node[];
   /** A host on the lab network that is no member. */
-  readonly outsider: Vantage & { readonly address: string };
+  readonly outsider: Vantage & { readonly address: string; readonly toolbox: Toolbox };
   /** What kernel and engines log; null where the lab is no guest of ours. */
   readonly labLogs: LogReader | null;
+  /** The lab's own engine, in which the nodes are containers. */
+  readonly lab: Docker;
   readonly #time: Stopwatch;
-  readonly #toolboxes: Toolbox[] = [];
+
+  private constructor(parts: {
+    nodes: readonly Node[];
+    spares: readonly Node[];
+    outsider: Swarm['outsider'];
+    labLogs: LogReader | null;
+    lab: Docker;
+    time: Stopwatch;
+  }) {
+    this.#nodes = [...parts.nodes];
+    this.#spares = [...parts.spares];
+    this.outsider = parts.outsider;
+    this.labLogs = parts.labLogs;
+    this.lab = parts.lab;
+    this.#time = parts.time;
+  }
 
   /**
+   * Connects to the Swarm of a lab.
+   *
    * @param where where the lab is reached, the folder of its consoles if it has any, and where its logs lie.
    * @param time gets the time spent by what it was spent on.
    */
-  constructor(
-    where: { host: string; consoles: string | null; logs: LogPlaces | null; swarm: SwarmFacts },
+  static attach(
+    where: {
+      host: string;
+      consoles: string | null;
+      logs: LogPlaces | null;
+      engine: EngineAddress;
+      swarm: SwarmFacts;
+    },
     time: Stopwatch,
-  ) {
+  ): Swarm {
     const { host, consoles, logs, swarm } = where;
-    this.labLogs = logs && new LogReader(logs);
-    this.#time = time;
+    const lab = engineClient(where.engine);
     const toolbox = (name: string, facts: ToolboxFacts) => {
       const console = consoles && facts.console !== undefined ? `${consoles}/hvc${facts.console}` : undefined;
-      const made = new Toolbox(name, { host, port: facts.shellPort, tls: swarm.tls, console });
-      this.#toolboxes.push(made);
-      return made;
+      return new Toolbox(name, { host, port: facts.shellPort, tls: swarm.tls, console });
     };
-    this.nodes = swarm.nodes.map(
+    const nodes = swarm.nodes.map(
       (facts) =>
         new Node(
           facts,
           engineClient({ host, port: facts.enginePort, tls: swarm.tls }),
+          lab.getContainer(facts.container),
           toolbox(facts.name, facts.toolbox),
           time,
         ),
     );
     const outside = toolbox('outsider', swarm.outsider);
-    this.outsider = Object.assign(
+    const outsider = Object.assign(
       new Vantage('the outsider', (script, limitMs) =>
         time.spend('observing', () => outside.run(script, { limitMs })),
       ),
-      { address: swarm.outsider.address },
+      { address: swarm.outsider.address, toolbox: outside },
     );
+    return new Swarm({
+      nodes: nodes.filter(({ role }) => role !== 'spare'),
+      spares: nodes.filter(({ role }) => role === 'spare'),
+      outsider,
+      labLogs: logs && new LogReader(logs),
+      lab,
+      time,
+    });
+  }
+
+  /** Its members. */
+  get nodes(): readonly Node[] {
+    return this.#nodes;
+  }
+
+  /** Nodes beside it that are no members yet. */
+  get spares(): readonly Node[] {
+    return this.#spares;
+  }
+
+  /** Has a spare join the Swarm; does not wait until it is ready. */
+  async join(spare: Node, role: 'manager' | 'worker', options: ApiPart = {}): Promise<void> {
+    await this.#time.spend('swarm', async () => {
+      const { JoinTokens } = (await this.manager.api.swarmInspect()) as {
+        JoinTokens: { Manager: string; Worker: string };
+      };
+      await spare.api.swarmJoin({
+        ListenAddr: '0.0.0.0:2377',
+        AdvertiseAddr: spare.address,
+        RemoteAddrs: [`${this.manager.address}:2377`],
+        JoinToken: role === 'manager' ? JoinTokens.Manager : JoinTokens.Worker,
+        ...options,
+      });
+    });
+    this.#spares.splice(this.#spares.indexOf(spare), 1);
+    spare.role = role;
+    this.#nodes.push(spare);
+  }
+
+  /**
+   * Makes a Swarm of a spare, as `docker swarm init` does; others may then join it.
+   *
+   * @param init laid over the request (POST /swarm/init).
+   * @returns the new Swarm; its spares are the ones that are left, and closing it is left to this one.
+   */
+  async found(spare: Node, init: ApiPart = {}): Promise<Swarm> {
+    const request = { ListenAddr: '0.0.0.0:2377', AdvertiseAddr: spare.address, ...init };
+    await this.#time.spend('swarm', () => spare.api.swarmInit(request));
+    this.#spares.splice(this.#spares.indexOf(spare), 1);
+    spare.role = 'manager';
+    const { outsider, labLogs, lab } = this;
+    return new Swarm({ nodes: [spare], spares: this.spares, outsider, labLogs, lab, time: this.#time });
+  }
+
+  /** The members whose engines run, as far as we did not end them. */
+  get up(): readonly Node[] {
+    return this.#nodes.filter(({ up }) => up);
   }
 
   get managers(): Node[] {
@@ -271,10 +414,10 @@ export class Swarm {
     return this.nodes.filter(({ role }) => role === 'worker');
   }
 
-  /** The manager the suite talks to. */
+  /** The manager the suite talks to: the first that is up. */
   get manager(): Node {
-    const [first] = this.managers;
-    if (!first) throw new Inconclusive('lab', 'the Swarm has no manager');
+    const first = this.managers.find(({ up }) => up);
+    if (!first) throw new Inconclusive('lab', 'the Swarm has no manager that runs');
     return first;
   }
 
@@ -285,8 +428,8 @@ export class Swarm {
     return found;
   }
 
-  /** Asks nodes the same, all of them unless told otherwise and all at once; answers by node name. */
-  async everywhere<T>(look: (node: Node) => Promise<T>, nodes = this.nodes): Promise<Record<string, T>> {
+  /** Asks nodes the same, all that are up unless told otherwise and all at once; answers by node name. */
+  async everywhere<T>(look: (node: Node) => Promise<T>, nodes = this.up): Promise<Record<string, T>> {
     const answers = nodes.map(async (node) => [node.name, await look(node)] as const);
     return this.#time.spend('observing', async () => Object.fromEntries(await Promise.all(answers)));
   }
@@ -399,7 +542,7 @@ export class Swarm {
   async balancers(view: SwarmView, aspects?: readonly Aspect[]): Promise<Balancer[]> {
     const tasks = view.services.flatMap((service) => service.tasks);
     const states = await this.everywhere((node) => node.observe(aspects, ['lb_*', INGRESS_SANDBOX]));
-    return this.nodes.flatMap(({ name: node, generation }) => {
+    return this.up.flatMap(({ name: node, generation }) => {
       const networks = view.networks.filter(
         ({ name, ingress }) => ingress || tasks.some((task) => task.node === node && task.addresses[name]),
       );
@@ -470,7 +613,7 @@ export class Swarm {
     // While tasks are still starting, nothing else can agree: asking every node would only slow them down.
     if (unfinished.length > 0) return { view, witnesses: [], problems: disagreements(view, []) };
     const asked = await Promise.all(
-      this.nodes.map((node) =>
+      this.up.map((node) =>
         this.#witness(node, view).catch((error: unknown) => {
           if (error instanceof Violation) return error.message;
           throw error;
@@ -505,7 +648,7 @@ export class Swarm {
 
   /** Ends every connection. */
   close(): void {
-    for (const toolbox of this.#toolboxes) toolbox.close();
+    for (const { toolbox } of [...this.#nodes, ...this.#spares, this.outsider]) toolbox.close();
     this.labLogs?.close();
   }
 }
