@@ -17,6 +17,7 @@ import type { Stopwatch } from '../verdict/stopwatch.ts';
 import { type Convergence, converge } from '../waiting.ts';
 import { disagreements, INGRESS_SANDBOX, lbNamespace, type NodeWitness } from './agreement.ts';
 import { LAB_NETWORK, type NodeFacts, type SwarmFacts, type ToolboxFacts } from './facts.ts';
+import type { Ongoing } from './meanwhile.ts';
 import { type NetworkOnNode, viewNetwork } from './network.ts';
 import {
   type ApiPart,
@@ -42,6 +43,9 @@ import {
 
 /** The probe, where every toolbox has it. */
 const PROBE = '/usr/bin/probe';
+
+/** More operations than any clause can wait for, and fewer than the probe refuses. */
+const ENDLESS = 1e8;
 
 /** The embedded DNS server, at the same address in every task (moby daemon/libnetwork/sandbox_dns_unix.go, resolverIPSandbox). */
 export const EMBEDDED_DNS = '127.0.0.11';
@@ -80,6 +84,56 @@ export class Vantage {
     if (status !== 0)
       throw new Inconclusive('observer', `the probe at ${this.name} ended with ${status}: ${text.trim()}`);
     return parseSamples(request, text);
+  }
+
+  /**
+   * Traffic from here that goes on while something is done, for {@link meanwhile}: operations one after another, each at its
+   * time even while others hang, until it is ended; what is under way then is finished. Held connections end after their time.
+   *
+   * @param request all of its targets get their turn. 5 operations a second unless it says otherwise, which emulation bears
+   *   from several places at once.
+   */
+  sending<R extends ProbeRequest>(request: R): Ongoing<SampleOf<R>[]> {
+    const sustained =
+      request.kind === 'hold'
+        ? request
+        : {
+            count: ENDLESS,
+            intervalMs: 200,
+            rounds: true,
+            ...(request.kind === 'dns' ? { window: 16 } : { parallel: 16 }),
+            ...request,
+          };
+    return async () => {
+      const end = await this.begin(probeCommand(PROBE, sustained));
+      const lastMs = (request.timeoutMs ?? 5000) + (request.kind === 'hold' ? request.ms : 0);
+      return async () => parseSamples(sustained, await end(lastMs), { stopped: true }) as SampleOf<R>[];
+    };
+  }
+
+  /**
+   * Starts a command here that goes on beside whatever else is done here, and waits until it has printed something.
+   *
+   * @returns what sends it TERM, waits for its end, at most `lastMs` and what emulation takes, and gives all it printed.
+   * @throws Inconclusive (observer) when it ends with another status than 0.
+   */
+  async begin(command: string): Promise<(lastMs: number) => Promise<string>> {
+    const script = [
+      'folder=$(mktemp -d /tmp/ongoing.XXXXXX) && cd "$folder" || exit 1',
+      `( ${command} & echo $! > pid; wait $!; echo $? > status ) > out 2>&1 &`,
+      'until [ -s out ] || [ -s status ]; do sleep 0.05; done; echo "$folder"',
+    ].join('\n');
+    const folder = (await this.must(`sh -c ${quote(script)}`)).trim();
+    const end = [
+      `cd ${folder} || exit 1; kill -TERM "$(cat pid)" 2>/dev/null`,
+      'until [ -s status ]; do sleep 0.05; done; cat out; exit "$(cat status)"',
+    ].join('; ');
+    return async (lastMs) => {
+      const { text, status } = await this.#run(`sh -c ${quote(end)}`, 60_000 + lastMs);
+      if (status === 0) return text;
+      const said = text.trim().slice(-300);
+      throw new Inconclusive('observer', `\`${command}\` at ${this.name} ended with ${status}: ${said}`);
+    };
   }
 
   /**
