@@ -85,7 +85,18 @@ function levels(clauses: readonly ClauseData[]): string {
 }
 
 function section(clause: ClauseData, record: VerdictRecord): string {
-  const { id, title, level, statement, sources, observe, sabotage, engines, expectedFail = [] } = clause;
+  const {
+    id,
+    title,
+    level,
+    statement,
+    sources,
+    observe,
+    sabotage,
+    engines,
+    regressions,
+    expectedFail = [],
+  } = clause;
   const seen = record.flatMap(({ engine, kernel, date, verdicts }) =>
     verdicts[id] ? [`| ${engine} | ${kernel} | ${verdicts[id]} | ${date} |`] : [],
   );
@@ -99,6 +110,11 @@ function section(clause: ClauseData, record: VerdictRecord): string {
     `**How it is judged.** ${verbatim(observe)}`,
     ...(engines ? [`**Engines.** ${verbatim(engines)}`] : []),
     ...(defects.length > 0 ? [`**Known defects**\n\n${defects.join('\n')}`] : []),
+    ...(regressions.length > 0
+      ? [
+          `**Failures it would catch**\n\n${regressions.map(({ id, title, links }) => `- [${id}](${links[0]}) ${verbatim(title)}`).join('\n')}`,
+        ]
+      : []),
     `**Must turn red by**\n\n${sabotage.map((fault) => `- ${verbatim(fault)}`).join('\n')}`,
     `**Sources**\n\n${sources.map(({ name, ref }) => `- ${verbatim(name)}: ${verbatim(ref)}`).join('\n')}`,
     ...(seen.length > 0

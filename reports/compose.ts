@@ -15,10 +15,11 @@ import { decide, type NotRun, type Ran } from './decide.ts';
 import type { Selected } from './selection.ts';
 
 /** What a report reads of a clause. */
-export type ReportedClause = Pick<ClauseData, 'area' | 'level' | 'title' | 'statement' | 'sources'> & {
-  /** Sabotages that were shown to turn the clause red. */
-  provenBy?: string[];
-};
+export type ReportedClause = Pick<ClauseData, 'area' | 'level' | 'title' | 'statement' | 'sources'> &
+  Partial<Pick<ClauseData, 'regressions'>> & {
+    /** Sabotages that were shown to turn the clause red. */
+    provenBy?: string[];
+  };
 
 /** The clauses by id. */
 export type Catalogue = ReadonlyMap<string, ReportedClause>;

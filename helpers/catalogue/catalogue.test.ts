@@ -31,7 +31,7 @@ function folderWith(t: TestContext, files: Record<string, unknown>): string {
 
 test('a sound clause is read, with its area', (t) => {
   const catalogue = loadCatalogue(folderWith(t, { 'vip.yaml': [sound] }));
-  assert.deepEqual(catalogue.get('VIP-015'), { ...sound, area: 'vip' });
+  assert.deepEqual(catalogue.get('VIP-015'), { ...sound, area: 'vip', regressions: [] });
 });
 
 const wrong: [name: string, files: Record<string, unknown>, message: RegExp][] = [
@@ -47,6 +47,11 @@ const wrong: [name: string, files: Record<string, unknown>, message: RegExp][] =
     'no sources',
     { 'vip.yaml': [{ ...sound, sources: [] }] },
     /VIP-015: sources: must name at least one source/,
+  ],
+  [
+    'a regression nobody knows',
+    { 'vip.yaml': [{ ...sound, regressions: ['REG-999'] }] },
+    /VIP-015: regressions: REG-999 is not in regressions\.yaml/,
   ],
   [
     'no sabotage',

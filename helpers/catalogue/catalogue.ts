@@ -1,14 +1,16 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { Inconclusive, messageOf } from '../errors.ts';
 
-/** Where the project keeps its clauses: one file for each area, the generations of the engine, and the log policy. */
+/** Where the project keeps its clauses: one file for each area, the generations of the engine, failures that users
+ * have met, and the log policy. */
 export const CATALOGUE = fileURLToPath(new URL('../../specs/catalogue/', import.meta.url));
 const GENERATIONS = 'generations.yaml';
 export const LOGS = 'logs.yaml';
+const REGRESSIONS = 'regressions.yaml';
 
 const text = z.string().trim().min(1, 'must not be empty');
 const line = text.regex(/^[^\n]+$/, 'must be one line');
@@ -46,10 +48,24 @@ const Clause = z.strictObject({
   seed: z.array(z.string().regex(/^[SVM]\d+$/, 'must look like S1, V1 or M1')),
 });
 
+const RegressionEntry = z.strictObject({
+  id: z.string().regex(/^REG-\d{3}$/, 'must look like REG-023'),
+  title: line,
+  /** Where it was told, the first account first. */
+  links: z.array(z.url()).min(1),
+  /** Why no clause catches it here; absent when one does. */
+  elsewhere: text.optional(),
+});
+
+/** A failure that users of Swarm networking have met. */
+export type Regression = z.infer<typeof RegressionEntry>;
+
 /** One documented behaviour, as the catalogue states it. */
-export type ClauseData = z.infer<typeof Clause> & {
+export type ClauseData = Omit<z.infer<typeof Clause>, 'regressions'> & {
   /** The folder of its spec and the file of its entry: `vip` for VIP-015. */
   area: string;
+  /** Failures users met that it would catch. */
+  regressions: readonly Regression[];
 };
 
 const Facts = z.strictObject({
@@ -97,8 +113,9 @@ export type GenerationEntry = z.infer<typeof GenerationEntry>;
  */
 export function loadCatalogue(folder: string = CATALOGUE): Map<string, ClauseData> {
   const clauses = new Map<string, ClauseData>();
+  const regressions = loadRegressions(folder);
   const files = readdirSync(folder).filter(
-    (name) => name.endsWith('.yaml') && ![GENERATIONS, LOGS].includes(name),
+    (name) => name.endsWith('.yaml') && ![GENERATIONS, LOGS, REGRESSIONS].includes(name),
   );
   for (const name of files.toSorted()) {
     const file = path.join(folder, name);
@@ -111,11 +128,23 @@ export function loadCatalogue(folder: string = CATALOGUE): Map<string, ClauseDat
       if (clause.core !== clause.seed.length > 0) {
         throw problem(file, clause.id, 'core', 'must be true if and only if seed names a claim');
       }
-      clauses.set(clause.id, { ...clause, area });
+      const caught = (clause.regressions ?? []).map((id) => {
+        const known = regressions.get(id);
+        if (!known) throw problem(file, clause.id, 'regressions', `${id} is not in ${REGRESSIONS}`);
+        return known;
+      });
+      clauses.set(clause.id, { ...clause, area, regressions: caught });
     }
   }
   if (clauses.size === 0) throw new Error(`${shown(folder)}: no clauses here`);
   return clauses;
+}
+
+/** Reads the failures that users have met, by id; none where the catalogue has no such file. */
+export function loadRegressions(folder: string = CATALOGUE): Map<string, Regression> {
+  const file = path.join(folder, REGRESSIONS);
+  const entries = existsSync(file) ? readEntries(file, RegressionEntry) : [];
+  return new Map(entries.map((entry) => [entry.id, entry]));
 }
 
 /** Reads the differences between engine versions. Refuses a fact that some version lacks or has twice. */

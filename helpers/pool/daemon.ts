@@ -32,6 +32,7 @@ async function main(): Promise<void> {
       ? new (await import('./vm-provider.ts')).VmProvider(settings, run.folder)
       : await dockerProvider(settings, run.folder);
 
+  const unsettled = new Map<string, string>();
   let ending: Promise<void> | undefined;
   const end = () => {
     ending ??= (async () => {
@@ -53,7 +54,15 @@ async function main(): Promise<void> {
         if (swept > 0) progress(`removed what ${swept} killed run${swept > 1 ? 's' : ''} had left`);
         return provider.prepare(slots, progress);
       },
-      lease: (wanted) => provider.lease(wanted, progress),
+      async lease(wanted) {
+        const why = unsettled.get(wanted.stack ?? '');
+        if (why) throw new Inconclusive('lab', why);
+        return provider.lease(wanted, progress);
+      },
+      async unsettled({ stack, why }) {
+        unsettled.set(stack, why);
+        return null;
+      },
       keep: ({ slot, stack }) => provider.keep(slot, stack, progress),
       async release({ slot }) {
         await provider.release(slot);

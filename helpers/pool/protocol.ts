@@ -50,6 +50,8 @@ export interface PoolCalls {
   lease: { request: LeaseRequest; answer: Lease };
   /** Keeps the lab of this slot, with its stack settled, as the stack's checkpoint; the lab is lent anew from it. */
   keep: { request: { slot: number; stack: string }; answer: Lease };
+  /** Says that this stack did not settle; it is not lent again, so that one bad stack costs a run its waiting once. */
+  unsettled: { request: { stack: string; why: string }; answer: null };
   release: { request: { slot: number }; answer: null };
   status: { request: Record<string, never>; answer: PoolStatus };
   stop: { request: Record<string, never>; answer: null };

@@ -1,7 +1,8 @@
 import type { ClauseData } from '../catalogue/catalogue.ts';
 
 /** What Allure is told about a clause. */
-export type AllureClause = Pick<ClauseData, 'area' | 'level' | 'statement' | 'sources'>;
+export type AllureClause = Pick<ClauseData, 'area' | 'level' | 'statement' | 'sources'> &
+  Partial<Pick<ClauseData, 'regressions'>>;
 
 const severities = { must: 'critical', should: 'normal', detail: 'minor' } as const;
 
@@ -31,12 +32,17 @@ export function areaHeading(area: string): string {
  * the documented statement with its sources as description. Annotations are known before a test starts, so a clause
  * whose set-up breaks is labelled too, which labels set at run time would not be.
  */
-export function allureAnnotations({ area, level, statement, sources }: AllureClause) {
+export function allureAnnotations({ area, level, statement, sources, regressions = [] }: AllureClause) {
   const list = sources.map(({ name, ref }) => `- ${verbatim(name)}: ${verbatim(ref)}`);
+  const caught = regressions.map(({ id, title, links }) => `- [${id}](${links[0]}) ${verbatim(title)}`);
+  const guard = caught.length > 0 ? ['', '**Failures it would catch**', '', ...caught] : [];
   return [
     { type: '@allure.label.epic', description: areaHeading(area) },
     { type: '@allure.label.severity', description: severities[level] },
-    { type: 'description', description: [verbatim(statement), '', '**Sources**', '', ...list].join('\n') },
+    {
+      type: 'description',
+      description: [verbatim(statement), ...guard, '', '**Sources**', '', ...list].join('\n'),
+    },
   ];
 }
 
