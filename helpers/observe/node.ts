@@ -1,5 +1,15 @@
 import { Inconclusive, messageOf } from '../errors.ts';
+import { type ForwardingEntry, parseForwarding } from './parse/bridge-fdb.ts';
 import { type Link, parseIpAddresses } from './parse/ip-address.ts';
+import { type Neighbour, parseNeighbours } from './parse/ip-neighbour.ts';
+import { parseRoutes, type Route } from './parse/ip-route.ts';
+import {
+  parseSecurityAssociations,
+  parseSecurityPolicies,
+  parseXfrmStatistics,
+  type SecurityAssociation,
+  type SecurityPolicy,
+} from './parse/ip-xfrm.ts';
 import { parseIptablesSave, type Ruleset } from './parse/iptables.ts';
 import { type IpvsConnection, parseIpvsConnections } from './parse/ipvs-connections.ts';
 import {
@@ -10,9 +20,17 @@ import {
 } from './parse/ipvsadm.ts';
 import { quote, type Toolbox } from './shell.ts';
 
-/** What can be read in a network namespace. */
+/** What is read in a network namespace unless told otherwise. */
 export const ASPECTS = ['ipvs', 'stats', 'connections', 'rules', 'links'] as const;
-export type Aspect = (typeof ASPECTS)[number];
+/** What can be read in a network namespace. */
+export type Aspect =
+  | (typeof ASPECTS)[number]
+  | 'forwarding'
+  | 'neighbours'
+  | 'routes'
+  | 'associations'
+  | 'policies'
+  | 'ipsecErrors';
 
 /** Kernel state of one network namespace of a node; only what was asked for is there. */
 export interface NamespaceState {
@@ -25,6 +43,17 @@ export interface NamespaceState {
   connections?: IpvsConnection[];
   rules?: Ruleset;
   links?: Link[];
+  /** Behind which port, and of a VXLAN interface behind which node, a hardware address is. */
+  forwarding?: ForwardingEntry[];
+  neighbours?: Neighbour[];
+  /** Of the main table. */
+  routes?: Route[];
+  /** IPsec: how packets are encrypted and read. */
+  associations?: SecurityAssociation[];
+  /** IPsec: which packets must be. */
+  policies?: SecurityPolicy[];
+  /** IPsec: what went wrong so far, by the kernel's name for it. */
+  ipsecErrors?: Record<string, number>;
 }
 
 /** The node's own namespace, in which its engine runs. */
@@ -39,6 +68,12 @@ const COMMANDS: Record<Aspect, string> = {
   connections: 'cat /proc/net/ip_vs_conn',
   rules: 'iptables-save -c',
   links: 'ip -j -d addr',
+  forwarding: 'bridge -j fdb',
+  neighbours: 'ip -j neigh',
+  routes: 'ip -j route',
+  associations: 'ip xfrm state',
+  policies: 'ip xfrm policy',
+  ipsecErrors: 'cat /proc/net/xfrm_stat',
 };
 
 /**
@@ -95,6 +130,12 @@ function parseSections(text: string): NamespaceState[] {
     else if (what === 'connections') current.connections = parseIpvsConnections(body);
     else if (what === 'rules') current.rules = parseIptablesSave(body);
     else if (what === 'links') current.links = parseIpAddresses(body);
+    else if (what === 'forwarding') current.forwarding = parseForwarding(body);
+    else if (what === 'neighbours') current.neighbours = parseNeighbours(body);
+    else if (what === 'routes') current.routes = parseRoutes(body);
+    else if (what === 'associations') current.associations = parseSecurityAssociations(body);
+    else if (what === 'policies') current.policies = parseSecurityPolicies(body);
+    else if (what === 'ipsecErrors') current.ipsecErrors = parseXfrmStatistics(body);
     else throw new Error(`a section named ${what}`);
   }
   return states;

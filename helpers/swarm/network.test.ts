@@ -11,6 +11,7 @@ test('interfaces are told with the networks of their IPv4 addresses, loopback le
   const link = (name: string, ...addresses: [string, number][]) => ({
     name,
     index: 1,
+    mtu: 1450,
     up: true,
     addresses: addresses.map(([address, prefix]) => ({ address, prefix })),
   });

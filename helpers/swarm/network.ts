@@ -15,6 +15,8 @@ export interface NetworkOnNode {
   services: KnownService[];
   /** Addresses of the nodes that take part in an overlay; empty where this node does not, and for other networks. */
   peers: string[];
+  /** What it was created with and what the driver added, such as the list of VXLAN identifiers. */
+  options: Record<string, string>;
 }
 
 /** A service on a network, as libnetwork knows it. */
@@ -33,6 +35,7 @@ interface ApiNetwork {
   IPAM?: { Config?: { Subnet?: string; Gateway?: string }[] };
   Containers?: Record<string, { Name: string; IPv4Address: string }> | null;
   Peers?: { IP: string }[] | null;
+  Options?: Record<string, string> | null;
   Services?: Record<
     string,
     { VIP: string; LocalLBIndex: number; Tasks?: { Name: string; EndpointIP: string }[] | null }
@@ -43,7 +46,7 @@ interface ApiNetwork {
 export async function viewNetwork(node: string, api: Docker, id: string): Promise<NetworkOnNode> {
   // The types know of no options, the client passes them on as the query.
   const network = api.getNetwork(id) as unknown as { inspect(options: object): Promise<ApiNetwork> };
-  const { Name, IPAM, Containers, Services = {}, Peers } = await network.inspect({ verbose: true });
+  const { Name, IPAM, Containers, Services = {}, Peers, Options } = await network.inspect({ verbose: true });
   return {
     node,
     name: Name,
@@ -62,6 +65,7 @@ export async function viewNetwork(node: string, api: Docker, id: string): Promis
       tasks: Object.fromEntries((Tasks ?? []).map((task) => [task.Name, task.EndpointIP])),
     })),
     peers: (Peers ?? []).map(({ IP }) => IP),
+    options: Options ?? {},
   };
 }
 

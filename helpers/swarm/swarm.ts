@@ -2,8 +2,11 @@ import type Docker from 'dockerode';
 import { type Generation, generationOf } from '../catalogue/catalogue.ts';
 import { type EngineAddress, engineClient } from '../engine/client.ts';
 import { Inconclusive, Violation } from '../errors.ts';
+import { Capture, type CaptureOptions } from '../observe/capture.ts';
 import { type LogPlaces, LogReader } from '../observe/logs.ts';
 import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
+import { datagramCommand, type Echo, parseEchoes, pingCommand } from '../observe/packets.ts';
+import type { Packet } from '../observe/parse/pcap.ts';
 import {
   type DnsAnswer,
   failed,
@@ -46,6 +49,9 @@ const PROBE = '/usr/bin/probe';
 
 /** More operations than any clause can wait for, and fewer than the probe refuses. */
 const ENDLESS = 1e8;
+
+/** The interface by which a node is on the lab network: the first and only one its container gets. */
+const UPLINK = 'eth0';
 
 /** The embedded DNS server, at the same address in every task (moby daemon/libnetwork/sandbox_dns_unix.go, resolverIPSandbox). */
 export const EMBEDDED_DNS = '127.0.0.11';
@@ -171,6 +177,26 @@ export class Vantage {
           .map(({ data }) => data) ?? [],
       ]),
     );
+  }
+
+  /**
+   * Sends one ICMP echo request with the DF bit to each target at once, and waits for all answers.
+   *
+   * @param targets `bytes` are of payload: the packet has {@link ECHO_HEADERS} more.
+   * @param seconds how long an answer is waited for.
+   */
+  async ping(targets: readonly { to: string; bytes: number }[], seconds = 3): Promise<Echo[]> {
+    return parseEchoes(targets, await this.must(pingCommand(targets, seconds)));
+  }
+
+  /** Sends the same UDP datagram `count` times, from a fresh port. */
+  async send(to: { address: string; port: number }, data: Buffer, count = 1): Promise<void> {
+    await this.must(datagramCommand(to, data, count));
+  }
+
+  /** Starts to listen to what passes here; {@link Capture.stop} gives the packets. */
+  async listen(options: CaptureOptions): Promise<Capture> {
+    return Capture.start(this.name, this.#run, options);
   }
 
   /** Runs a command here. @throws Inconclusive (observer) when it fails. */
@@ -491,6 +517,25 @@ export class Swarm {
   /** What the API says now. */
   async view(): Promise<SwarmView> {
     return this.#time.spend('observing', () => viewSwarm(this.manager.api));
+  }
+
+  /**
+   * What passes the uplinks of nodes while something happens: every node listens before it begins and stops after its end.
+   *
+   * @param filter of pcap-filter(7), see {@link CaptureOptions}.
+   * @returns packets by node name, and what `happens` returned.
+   */
+  async uplinks<T>(
+    filter: string,
+    happens: () => Promise<T>,
+    nodes = this.nodes,
+  ): Promise<{ packets: Record<string, Packet[]>; result: T }> {
+    const captures = await Promise.all(
+      nodes.map(async ({ name, vantage }) => [name, await vantage.listen({ link: UPLINK, filter })] as const),
+    );
+    const result = await happens();
+    const packets = captures.map(async ([name, capture]) => [name, await capture.stop()] as const);
+    return { packets: Object.fromEntries(await Promise.all(packets)), result };
   }
 
   /** A service as the API shows it now. @throws Inconclusive when there is none of that name. */

@@ -8,26 +8,37 @@ const address = fc.record(
   { noNullPrototype: true },
 );
 
+const hexByte = fc.nat(255).map((byte) => byte.toString(16).padStart(2, '0'));
+const mac = fc.array(hexByte, { minLength: 6, maxLength: 6 }).map((bytes) => bytes.join(':'));
+
 const link: fc.Arbitrary<Link> = fc.record(
   {
     name: fc.string({ minLength: 1, maxLength: 15 }),
     index: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
     kind: fc.constantFrom('vxlan', 'veth', 'bridge', 'dummy'),
+    mtu: fc.nat({ max: 65_536 }),
+    mac,
+    master: fc.constantFrom('br0', 'docker0'),
     addresses: fc.array(address),
     up: fc.boolean(),
   },
-  { requiredKeys: ['name', 'index', 'addresses', 'up'], noNullPrototype: true },
+  { requiredKeys: ['name', 'index', 'mtu', 'addresses', 'up'], noNullPrototype: true },
 );
 
 /** The parts of iproute2's JSON that carry the model, among some that do not. */
-function print({ name, index, kind, addresses, up }: Link) {
+function print({ name, index, kind, mtu, mac, master, vxlan, addresses, up }: Link) {
   return {
     ifindex: index,
     ifname: name,
     flags: ['BROADCAST', ...(up ? ['UP', 'LOWER_UP'] : ['NO-CARRIER'])],
     operstate: 'UNKNOWN',
-    link_type: 'ether',
-    ...(kind && { linkinfo: { info_kind: kind } }),
+    mtu,
+    link_type: mac ? 'ether' : 'none',
+    ...(mac && { address: mac }),
+    ...(master && { master }),
+    ...(kind && {
+      linkinfo: { info_kind: kind, ...(vxlan && { info_data: { id: vxlan.vni, port: vxlan.port } }) },
+    }),
     addr_info: addresses.map(({ address, prefix }) => ({
       family: 'inet',
       local: address,
@@ -46,7 +57,28 @@ test('any interfaces that ip can print are read back', () => {
   );
 });
 
-const eth0 = print({ name: 'eth0', index: 7, addresses: [{ address: '10.0.0.2', prefix: 32 }], up: true });
+test('a VXLAN interface has its identifier and port', () => {
+  const model: Link = {
+    name: 'vxlan0',
+    index: 19,
+    kind: 'vxlan',
+    mtu: 1450,
+    mac: 'c2:a5:93:f4:bc:7f',
+    master: 'br0',
+    vxlan: { vni: 4099, port: 4789 },
+    addresses: [],
+    up: true,
+  };
+  assert.deepEqual(parseIpAddresses(JSON.stringify([print(model)])), [model]);
+});
+
+const eth0 = print({
+  name: 'eth0',
+  index: 7,
+  mtu: 1450,
+  addresses: [{ address: '10.0.0.2', prefix: 32 }],
+  up: true,
+});
 
 for (const [what, text, quoted] of [
   ['the empty text', '', '\n> '],
@@ -55,6 +87,7 @@ for (const [what, text, quoted] of [
   ['the empty object of a filtered interface', '[{}]', '> {}'],
   ['an interface without flags', JSON.stringify([{ ...eth0, flags: undefined }]), '"ifname":"eth0"'],
   ['an interface without an index', JSON.stringify([{ ...eth0, ifindex: undefined }]), '"ifname":"eth0"'],
+  ['an interface without an MTU', JSON.stringify([{ ...eth0, mtu: undefined }]), '"ifname":"eth0"'],
   ['an interface without addresses', JSON.stringify([{ ...eth0, addr_info: undefined }]), '"ifname":"eth0"'],
   ['a kind that is no name', JSON.stringify([{ ...eth0, linkinfo: { info_kind: 3 } }]), '"info_kind":3'],
   [

@@ -13,6 +13,14 @@ export interface Link {
   index: number;
   /** `vxlan`, `bridge`, `veth`, ...: only known from `ip -d`, absent for physical interfaces and `lo`. */
   kind?: string;
+  /** The largest packet it takes, in bytes, link header apart. */
+  mtu: number;
+  /** Hardware address; absent where there is none of Ethernet's form. */
+  mac?: string;
+  /** The bridge it is a port of. */
+  master?: string;
+  /** Of a VXLAN interface: its network identifier, and the UDP port it sends to and listens on. */
+  vxlan?: { vni: number; port: number };
   /** In the order of `ip`. A VIP appears in its load-balancer namespace with prefix 32. */
   addresses: { address: string; prefix: number }[];
   /** Administratively up. (The operational state of `lo` and of dummies is "unknown" even when they work.) */
@@ -39,11 +47,16 @@ function parseJson(text: string): unknown {
 }
 
 function readLink(entry: unknown): Link {
-  const { ifname, ifindex, flags, addr_info, linkinfo } = Object(entry) as Record<string, unknown>;
-  const kind = (Object(linkinfo) as Record<string, unknown>).info_kind;
+  const { ifname, ifindex, mtu, link_type, address, master, flags, addr_info, linkinfo } = Object(
+    entry,
+  ) as Record<string, unknown>;
+  const { info_kind: kind, info_data } = Object(linkinfo) as Record<string, unknown>;
+  const { id, port } = Object(info_data) as Record<string, unknown>;
   if (
     typeof ifname !== 'string' ||
     typeof ifindex !== 'number' ||
+    typeof mtu !== 'number' ||
+    (master !== undefined && typeof master !== 'string') ||
     !Array.isArray(flags) ||
     !Array.isArray(addr_info) ||
     (kind !== undefined && typeof kind !== 'string')
@@ -53,6 +66,13 @@ function readLink(entry: unknown): Link {
     name: ifname,
     index: ifindex,
     ...(kind !== undefined && { kind }),
+    mtu,
+    ...(link_type === 'ether' && typeof address === 'string' && { mac: address }),
+    ...(master !== undefined && { master }),
+    // One that takes the identifier from each packet has none of its own.
+    ...(kind === 'vxlan' &&
+      typeof id === 'number' &&
+      typeof port === 'number' && { vxlan: { vni: id, port } }),
     addresses: addr_info.map(readAddress),
     up: flags.includes('UP'),
   };

@@ -1,0 +1,101 @@
+/** Packets seen in a network namespace while something happens there: tcpdump, known to listen before and stopped after it. */
+import { Inconclusive, messageOf } from '../errors.ts';
+import { type Packet, parsePcap } from './parse/pcap.ts';
+import { type Output, quote } from './shell.ts';
+
+/** What to listen to. */
+export interface CaptureOptions {
+  /** Filter of pcap-filter(7), such as `udp port 4789 or esp`. It sees the outermost headers only. */
+  filter: string;
+  /** Interface; all of them unless given, which shows a packet once for each that it passes. */
+  link?: string;
+  /** So many bytes of each packet are kept, 512 unless given: the headers of two layers and the beginning of a request. */
+  keepBytes?: number;
+}
+
+/** Runs a command in some namespace. */
+type Run = (script: string, limitMs: number) => Promise<Output>;
+
+/** Ours: a process starts in less than a second, under emulation too. */
+const LIMIT_MS = 30_000;
+
+let serial = 0;
+
+/** A capture under way. */
+export class Capture {
+  readonly #where: string;
+  readonly #run: Run;
+  readonly #file: string;
+
+  private constructor(where: string, run: Run) {
+    this.#where = where;
+    this.#run = run;
+    serial += 1;
+    this.#file = `/tmp/capture-${process.pid}-${serial}`;
+  }
+
+  /** Starts listening and returns once it is known to. @throws Inconclusive (observer) when it does not. */
+  static async start(
+    where: string,
+    run: Run,
+    { filter, link = 'any', keepBytes = 512 }: CaptureOptions,
+  ): Promise<Capture> {
+    const capture = new Capture(where, run);
+    const file = capture.#file;
+    // -Z: it would give up root for a user that the toolbox does not have. Immediate mode: nothing waits in a buffer for more.
+    const tcpdump = `tcpdump -Z root -n --immediate-mode -U -i ${quote(link)} -s ${keepBytes} -w ${file}.pcap ${quote(filter)}`;
+    await capture.#must(
+      [
+        `${tcpdump} >/dev/null 2>${file}.log & echo $! >${file}.pid`,
+        `while ! grep -q "listening on" ${file}.log; do kill -0 $(cat ${file}.pid) || { cat ${file}.log; exit 1; }; sleep 0.05; done`,
+      ].join('\n'),
+    );
+    return capture;
+  }
+
+  /**
+   * Stops listening.
+   *
+   * @returns every packet that passed since the start, in order.
+   * @throws Inconclusive (observer) when some were lost: what was not seen cannot be said not to have been there.
+   */
+  async stop(): Promise<Packet[]> {
+    const file = this.#file;
+    const counts = `sed -n 's/.* \\([0-9]*\\) packets\\? captured, \\([0-9]*\\) packets\\? received by filter.*/\\1 \\2/p' ${file}.log | tail -n 1`;
+    const text = await this.#must(
+      [
+        `pid=$(cat ${file}.pid)`,
+        // What the kernel has handed over may not be written yet: the two counters tell.
+        `for try in 1 2 3 4 5 6 7 8 9 10; do kill -USR1 $pid; sleep 0.1; seen=$(${counts}); [ "\${seen% *}" = "\${seen#* }" ] && break; done`,
+        `kill -INT $pid; while kill -0 $pid 2>/dev/null; do sleep 0.05; done`,
+        `cat ${file}.log; echo "@@"; base64 ${file}.pcap; rm -f ${file}.*`,
+      ].join('\n'),
+    );
+    const [log = '', pcap = ''] = text.split(/^@@\n/m);
+    const count = (what: string) =>
+      Number(new RegExp(`^(\\d+) packets? ${what}`, 'm').exec(log)?.[1] ?? Number.NaN);
+    if (count('dropped by kernel') !== 0 || count('captured') !== count('received by filter'))
+      throw new Inconclusive('observer', `the capture at ${this.#where} is not complete: ${log.trim()}`);
+    try {
+      return parsePcap(pcap);
+    } catch (error) {
+      throw new Inconclusive(
+        'observer',
+        `the capture at ${this.#where} is not understood: ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  async #must(script: string): Promise<string> {
+    const { text, status } = await this.#run(`sh -c ${quote(script)}`, LIMIT_MS);
+    if (status !== 0)
+      throw new Inconclusive(
+        'observer',
+        `the capture at ${this.#where} broke with ${status}: ${text.trim()}`,
+      );
+    return text;
+  }
+}
