@@ -26,6 +26,8 @@ const Clause = z.strictObject({
   level: z.enum(['must', 'should', 'detail']),
   /** Judged in every profile, because it carries a claim of the seed article. */
   core: z.boolean(),
+  /** Takes long by nature: judged only when SOAK says how long it may. */
+  soak: z.boolean().optional(),
   /** What a user may rely on. */
   statement: text,
   /** Where the promise and the expected values come from, versioned where the source is. */

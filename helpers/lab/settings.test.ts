@@ -11,6 +11,11 @@ test('without any variable every setting has its default', () => {
   assert.equal(settings.LAB_MEMORY, 3072 * 1024 ** 2);
 });
 
+test('a time is read in ms; without one the long clauses are left out', () => {
+  assert.equal(readSettings({ SOAK: '30m' }).SOAK, 1_800_000);
+  assert.equal(readSettings({}).SOAK, 0);
+});
+
 test('an empty variable is one that was not set', () => {
   assert.equal(readSettings({ KERNEL: ' ' }).KERNEL, 'trixie');
 });
@@ -20,6 +25,7 @@ for (const [name, value] of Object.entries({
   KERNEL: '6.12',
   ENGINE: 'debian:buster',
   NODES: '9m9w',
+  SOAK: 'long',
   LAB_CACHE: 'relative',
   LAB_CACHE_SIZE: 'much',
   LAB_MEMORY: '6G',

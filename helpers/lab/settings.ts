@@ -23,6 +23,13 @@ const size = z
   .regex(/^\d+[MG]$/)
   .transform((text) => Number.parseInt(text, 10) * (text.endsWith('G') ? GiB : MiB));
 
+/** `90s`, `30m`, `8h` -> ms. */
+const MS = { s: 1000, m: 60_000, h: 3_600_000 } as const;
+const span = z
+  .string()
+  .regex(/^[1-9]\d*[smh]$/)
+  .transform((text) => Number.parseInt(text, 10) * MS[text.at(-1) as keyof typeof MS]);
+
 interface Setting {
   /** What it chooses, for the README's table and `doctor`. */
   meaning: string;
@@ -63,6 +70,12 @@ export const SETTINGS = {
       .regex(/^[1-9]m[0-8]w$/)
       .transform((text) => ({ managers: Number(text[0]), workers: Number(text[2]) }))
       .refine(({ managers, workers }) => managers + workers <= 9),
+  },
+  SOAK: {
+    meaning: 'how long each of the long clauses may take; empty leaves them out',
+    known: 'a time such as 30m or 8h',
+    default: '',
+    schema: z.union([z.literal('').transform(() => 0), span]),
   },
   LAB_CACHE: {
     meaning: 'folder for packages, images and checkpoints',
