@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Inconclusive, Violation } from './errors.ts';
-import { converge, until } from './waiting.ts';
+import { converge, keepPaceWith, until } from './waiting.ts';
 
 test('until: gives the first answer, whatever failed before', async () => {
   const answers = [undefined, new Error('not yet'), 'here'];
@@ -57,4 +57,15 @@ test('converge: fails as a violation that tells the timeline', async () => {
 test('converge: an observer that breaks ends the wait as what it is', async () => {
   const broken = () => Promise.reject(new Inconclusive('observer', 'shell broke'));
   await assert.rejects(converge('it', broken, { withinMs: 1000 }), /shell broke/);
+});
+
+test('converge: in a lab that has become slow, bounds are stretched before they are said to be exceeded', async () => {
+  const paces = [0.3, 3];
+  assert.equal(await keepPaceWith(async () => paces.shift() ?? 1), 1);
+  const started = performance.now();
+  const wrong = async () => (performance.now() - started > 45 ? [] : ['not yet']);
+  assert((await converge('it', wrong, { withinMs: 20, holdMs: 0, everyMs: 1 })) > 20);
+
+  const never = converge('it', async () => ['not yet'], { withinMs: 20, everyMs: 1 });
+  await assert.rejects(never, /^Violation: it: not within 0.02 s, nor within 3.0 times that/);
 });

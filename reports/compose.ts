@@ -76,6 +76,7 @@ export function clauseVerdict(
     title: facts?.title ?? title,
     ...decide(outcome?.ran, without),
     durationMs: outcome?.durationMs ?? 0,
+    pace: outcome?.ran.judged?.pace ?? null,
     evidence: outcome?.evidence ?? [],
     provenBy: facts?.provenBy ?? [],
   };

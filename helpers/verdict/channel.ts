@@ -13,6 +13,7 @@ const judgedSchema = z.strictObject({
   message: z.string().optional(),
   node: z.string().optional(),
   spent: spentSchema,
+  pace: z.number().optional(),
 });
 
 /** What a worker concluded about one clause; the reporter combines it with how the test ended. */

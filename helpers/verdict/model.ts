@@ -64,6 +64,12 @@ export const clauseVerdictSchema = z.strictObject({
   message: z.string().nullable().describe('What was seen, in words, where there is something to tell.'),
   node: z.string().nullable().describe('Node on which it was seen.'),
   durationMs: milliseconds,
+  pace: z
+    .number()
+    .nullable()
+    .describe(
+      'How many times slower than the lab in which bounds were calibrated this one was; bounds were stretched by it.',
+    ),
   evidence: z.array(evidenceSchema),
   provenBy: z.array(z.string()).describe('Sabotages that were shown to turn this clause red.'),
 });

@@ -25,7 +25,14 @@ export const exampleCell: Cell = {
 /** A verdict on a clause for the reports' own tests. */
 export function exampleClause(facts: Partial<ClauseVerdict>): ClauseVerdict {
   const known = { id: 'VIP-001', cell: 'vm', area: 'vip', level: 'must', title: 'A promise' } as const;
-  const seen = { verdict: 'pass', reason: null, message: null, node: null, durationMs: 1500 } as const;
+  const seen = {
+    verdict: 'pass',
+    reason: null,
+    message: null,
+    node: null,
+    durationMs: 1500,
+    pace: 1,
+  } as const;
   return { ...known, ...seen, evidence: [], provenBy: [], ...facts };
 }
 
