@@ -77,6 +77,14 @@ const ARGV: [request: ProbeRequest, words: string][] = [
     { kind: 'hold', to: ['10.0.0.5:9000'], ms: 20_000, everyMs: 500, count: 3 },
     'hold --to 10.0.0.5:9000 --ms 20000 --every-ms 500 --count 3',
   ],
+  [
+    { kind: 'hold', to: '10.0.0.5:9000', ms: 20_000, keepaliveS: 3 },
+    'hold --to 10.0.0.5:9000 --ms 20000 --keepalive-s 3 --count 1',
+  ],
+  [
+    { kind: 'ping', to: ['10.0.0.5', '10.0.0.6'], count: 2, source: '10.0.0.9' },
+    'ping --to 10.0.0.5 --to 10.0.0.6 --count 2 --source 10.0.0.9',
+  ],
 ];
 for (const [request, words] of ARGV) {
   test(`argv: ${words}`, () => assert.deepEqual(probeArgv('probe', request), ['probe', ...words.split(' ')]));

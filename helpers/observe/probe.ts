@@ -83,9 +83,18 @@ export interface HoldRequest extends Shared {
   ms: number;
   /** How often it carries a line, 1000 unless given. */
   everyMs?: number;
+  /** TCP keepalive: the kernel asks after the peer when nothing was heard for so long, and as often from then on (s); none unless given. */
+  keepaliveS?: number;
 }
 
-export type ProbeRequest = HttpRequest | NameRequest | DnsRequest | UdpRequest | HoldRequest;
+/** ICMP echo requests. */
+export interface PingRequest extends Omit<Shared, 'sourcePort' | 'sourceStep'> {
+  kind: 'ping';
+  /** IPv4 addresses. */
+  to: string | readonly string[];
+}
+
+export type ProbeRequest = HttpRequest | NameRequest | DnsRequest | UdpRequest | HoldRequest | PingRequest;
 
 /** One DNS question, as it goes on the wire. */
 export interface Question {
@@ -134,8 +143,8 @@ function options(request: ProbeRequest): Option[] {
     ['interval-ms', request.intervalMs],
     ['rounds', request.rounds],
     ['source', request.source],
-    ['source-port', request.sourcePort],
-    ['source-step', request.sourceStep],
+    ['source-port', 'sourcePort' in request ? request.sourcePort : undefined],
+    ['source-step', 'sourceStep' in request ? request.sourceStep : undefined],
   ];
 }
 
@@ -168,7 +177,14 @@ function ownOptions(request: ProbeRequest): Option[] {
         ['parallel', request.parallel],
       ];
     case 'hold':
-      return [...each('to', request.to), ['ms', request.ms], ['every-ms', request.everyMs]];
+      return [
+        ...each('to', request.to),
+        ['ms', request.ms],
+        ['every-ms', request.everyMs],
+        ['keepalive-s', request.keepaliveS],
+      ];
+    case 'ping':
+      return each('to', request.to);
   }
 }
 
@@ -333,6 +349,9 @@ const HoldFailed = z.discriminatedUnion('event', [
   z.strictObject({ ...Started, ...Failed, event: z.literal('close'), source: z.string().optional() }),
 ]);
 
+const PingAnswered = z.strictObject(Started);
+const PingFailed = z.strictObject({ ...Started, ...Failed });
+
 /** A GET that was answered, with whatever status. */
 export type HttpAnswer = z.infer<typeof HttpAnswered>;
 /** A GET that was not. */
@@ -360,6 +379,9 @@ export type DnsSample = DnsAnswer | DnsFailure;
 /** An event of a held connection. */
 export type HoldSample = z.infer<typeof HoldAnswered> | z.infer<typeof HoldFailed>;
 
+/** An ICMP echo request; without `error` its reply came. */
+export type PingSample = z.infer<typeof PingAnswered> | z.infer<typeof PingFailed>;
+
 /** The samples that a request gives. */
 export type SampleOf<R extends ProbeRequest> = {
   http: HttpSample;
@@ -367,6 +389,7 @@ export type SampleOf<R extends ProbeRequest> = {
   dns: DnsSample;
   udp: UdpSample;
   hold: HoldSample;
+  ping: PingSample;
 }[R['kind']];
 
 /** Whether the operation failed. */
@@ -380,6 +403,7 @@ const LINES = {
   dns: { answered: DnsAnswered, failed: DnsFailed },
   udp: { answered: UdpAnswered, failed: UdpFailed },
   hold: { answered: HoldAnswered, failed: HoldFailed },
+  ping: { answered: PingAnswered, failed: PingFailed },
 } as const;
 
 /**
@@ -427,7 +451,8 @@ export function parseLine<R extends ProbeRequest>(request: R, line: string): Sam
       .join('; ');
     throw broken(`the probe printed a line that is no ${request.kind} record (${why})`, line);
   }
-  const sample = 'answer' in parsed.data ? opened(parsed.data) : parsed.data;
+  const { data } = parsed;
+  const sample = request.kind === 'dns' && 'answer' in data ? opened(DnsAnswered.parse(data)) : data;
   return sample as SampleOf<R>;
 }
 

@@ -4,6 +4,12 @@ import { imageName } from '../engine/images.ts';
 /** Port on which the workload serves HTTP. */
 export const HTTP_PORT = 80;
 
+/** Another port on which it serves HTTP. */
+export const OTHER_HTTP_PORT = 8081;
+
+/** Port on which it echoes: lines over TCP, datagrams over UDP. */
+export const ECHO_PORT = 9000;
+
 /** Label of what the suite deploys into a Swarm, so that a sweep can tell it from what was there before. */
 export const STACK_LABEL = 'swarmproof.stack';
 

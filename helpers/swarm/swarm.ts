@@ -11,6 +11,7 @@ import {
   type DnsAnswer,
   failed,
   type ProbeRequest,
+  parseLine,
   parseSamples,
   probeCommand,
   type SampleOf,
@@ -61,6 +62,16 @@ export const EMBEDDED_DNS = '127.0.0.11';
  * replicas under emulation; the rest is for a loaded host.
  */
 const SETTLE: Convergence = { withinMs: 180_000, holdMs: 1000, everyMs: 500 };
+
+/** Traffic that is being sent. */
+export interface Underway<R extends ProbeRequest> {
+  /** Its samples until now, in the order in which they ended. */
+  soFar: () => Promise<SampleOf<R>[]>;
+  /** Waits until it ends by itself, which must be soon, and returns all its samples. */
+  ended: () => Promise<SampleOf<R>[]>;
+  /** Lets it finish what is running and returns all its samples. @throws Inconclusive (observer) when the probe broke. */
+  stop: () => Promise<SampleOf<R>[]>;
+}
 
 /** A place from which traffic is sent: a task's network namespace, a node's, or a host outside the Swarm. */
 export class Vantage {
@@ -124,22 +135,48 @@ export class Vantage {
    * @throws Inconclusive (observer) when it ends with another status than 0.
    */
   async begin(command: string): Promise<(lastMs: number) => Promise<string>> {
+    const { end } = await this.#begin(command);
+    return end;
+  }
+
+  /**
+   * Traffic from here that can be looked at while it goes on: for what becomes of connections that stand when something is done.
+   * It begins at once; {@link Vantage.sending} is simpler where the end is all that counts.
+   */
+  async underway<R extends ProbeRequest>(request: R): Promise<Underway<R>> {
+    const { folder, end } = await this.#begin(probeCommand(PROBE, request));
+    const lastMs = (request.timeoutMs ?? 5000) + (request.kind === 'hold' ? request.ms : 0);
+    return {
+      soFar: async () => {
+        const text = await this.must(`cat ${folder}/out`);
+        // Its last line may be half written.
+        const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
+        return lines.filter((line) => line !== '').map((line) => parseLine(request, line));
+      },
+      ended: async () => parseSamples(request, await end(lastMs, { stop: false })),
+      stop: async () => parseSamples(request, await end(lastMs), { stopped: true }),
+    };
+  }
+
+  async #begin(command: string) {
     const script = [
       'folder=$(mktemp -d /tmp/ongoing.XXXXXX) && cd "$folder" || exit 1',
       `( ${command} & echo $! > pid; wait $!; echo $? > status ) > out 2>&1 &`,
       'until [ -s out ] || [ -s status ]; do sleep 0.05; done; echo "$folder"',
     ].join('\n');
     const folder = (await this.must(`sh -c ${quote(script)}`)).trim();
-    const end = [
-      `cd ${folder} || exit 1; kill -TERM "$(cat pid)" 2>/dev/null`,
-      'until [ -s status ]; do sleep 0.05; done; cat out; exit "$(cat status)"',
-    ].join('; ');
-    return async (lastMs) => {
-      const { text, status } = await this.#run(`sh -c ${quote(end)}`, 60_000 + lastMs);
+    const end = async (lastMs: number, { stop = true } = {}) => {
+      const script = [
+        `cd ${folder} || exit 1`,
+        ...(stop ? ['kill -TERM "$(cat pid)" 2>/dev/null'] : []),
+        'until [ -s status ]; do sleep 0.05; done; cat out; exit "$(cat status)"',
+      ].join('; ');
+      const { text, status } = await this.#run(`sh -c ${quote(script)}`, 60_000 + lastMs);
       if (status === 0) return text;
       const said = text.trim().slice(-300);
       throw new Inconclusive('observer', `\`${command}\` at ${this.name} ended with ${status}: ${said}`);
     };
+    return { folder, end };
   }
 
   /**
@@ -257,6 +294,15 @@ export class Node {
     if (!state)
       throw new Inconclusive('observer', `${this.name} has no namespace ${name}`, { node: this.name });
     return state;
+  }
+
+  /** Inside one of its namespaces: `name` is its file under /run/docker/netns. */
+  within(name: string): Vantage {
+    return new Vantage(`${name} on ${this.name}`, (script, limitMs) =>
+      this.#time.spend('observing', () =>
+        this.toolbox.run(`nsenter --net=/proc/1/root/run/docker/netns/${name} ${script}`, { limitMs }),
+      ),
+    );
   }
 
   /** A network as this node's engine shows it. */
@@ -663,6 +709,12 @@ export class Swarm {
   ): Promise<NamespaceState> {
     const node = this.node(task.node);
     return node.namespace(lbNamespace(network, node.generation), aspects);
+  }
+
+  /** Inside the balancer that a task's packets to the virtual IPs of a network pass. */
+  insideBalancer(task: TaskView, network: NetworkView): Vantage {
+    const node = this.node(task.node);
+    return node.within(lbNamespace(network, node.generation));
   }
 
   /** Kernel state of a task's namespace. */

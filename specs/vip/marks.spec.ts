@@ -8,6 +8,7 @@ import {
   markRules,
   type NamespaceState,
   networkIn,
+  pairs,
   type ServiceView,
   sameMembers,
   service,
@@ -100,6 +101,45 @@ test(
     );
   }),
 );
+
+test(
+  ...clause('VIP-013', async ({ swarm, evidence }) => {
+    const view = await swarm.view();
+    // What an engine tells of its networks is what it works by: the same addresses, marks and tasks as in its kernel.
+    for (const { node, network, markChain, state } of await swarm.balancers(view, ['ipvs', 'rules'])) {
+      const told = (await swarm.node(node).network(networkIn(view, network).id)).services;
+      await evidence(`${network} on ${node}`, { told, state });
+      const inKernel = markRules(state, markChain).map(({ destination, mark }) => {
+        const servers = virtualService(state, mark ?? 0)?.realServers ?? [];
+        return entry(
+          destination,
+          `${mark}`,
+          servers.map(({ address }) => address),
+        );
+      });
+      const balanced = told.flatMap(({ vip, mark, tasks }) =>
+        vip ? [entry(`${vip}/32`, `${mark}`, Object.values(tasks))] : [],
+      );
+      judge(`services told of ${network}`, sameMembers(inKernel, balanced), { node });
+
+      const due = view.services
+        .filter(({ networks, vips }) => networks.includes(network) || vips[network])
+        .map((one) => {
+          const tasks = one.tasks.map((task) => `${task.containerName}=${task.addresses[network]}`);
+          return entry(one.name, one.vips[network] ?? 'no virtual IP', tasks);
+        });
+      // Containers that belong to no service are told under no name.
+      const named = told.filter(({ name }) => name !== '');
+      const seen = named.map(({ name, vip, tasks }) => entry(name, vip ?? 'no virtual IP', pairs(tasks)));
+      judge(`tasks told of ${network}`, sameMembers(due, seen), { node });
+    }
+  }),
+);
+
+/** A service as one member: who it is, its number, what is behind it. */
+function entry(service: string, number: string, members: readonly string[]): string {
+  return `${service} ${number} { ${members.toSorted().join(' ')} }`;
+}
 
 test(
   ...clause('VIP-014', { disturbs: true }, async ({ swarm, evidence }) => {

@@ -8,7 +8,9 @@
 #   probe.pl name --server IP --query HEX --port P --count N [--path P]   resolve, take the first address, one GET there
 #   probe.pl dns  --server IP --query HEX [--query ...] --count N [--proto udp|tcp] [--window W] [--per-connection C]
 #   probe.pl udp  --to IP:PORT [--to ...] --count N [--payload-bytes B]   echo round trips
-#   probe.pl hold --to IP:PORT [--to ...] --ms N [--every-ms M] [--count N]   held connections, a line each M ms
+#   probe.pl hold --to IP:PORT [--to ...] --ms N [--every-ms M] [--count N] [--keepalive-s K]
+#                                                                     held connections, a line each M ms
+#   probe.pl ping --to IP [--to ...] --count N                        ICMP echo requests
 #
 # All of them
 #   --timeout-ms T      bounds each exchange as a whole (default 5000): connect and answer; in `name` the query apart
@@ -34,7 +36,9 @@
 #         after C queries (default 100: the engine answers no more than 128 on one).
 # udp     `container` and `peer` from the answer. Only the answer to this very payload counts.
 # hold    connection `i` gives an `event` open, an echo for each line `k` with `container`, and close when --ms is over
-#         and nothing is outstanding, or with an error: the error of lines still outstanding, too.
+#         and nothing is outstanding, or with an error: the error of lines still outstanding, too. With --keepalive-s the
+#         kernel asks after the peer when nothing was heard for K s, and again each K s (SO_KEEPALIVE).
+# ping    the echo reply with this very id and number from the address asked; it needs the right to raw sockets.
 #
 # It runs on perl-base alone, and its start is paid for under CPU emulation. Loading Socket takes as long as a whole run
 # of this, so the few numbers needed of Linux's ABI are written out, and Socket is loaded only for IPv6 addresses.
@@ -45,9 +49,15 @@ sub AF_INET ()      { 2 }
 sub AF_INET6 ()     { 10 }
 sub STREAM ()       { 1 | 2048 }         # SOCK_STREAM | SOCK_NONBLOCK
 sub DGRAM ()        { 2 | 2048 }
+sub RAW ()          { 3 | 2048 }
+sub ICMP ()         { 1 }                # IPPROTO_ICMP
+sub TCP ()          { 6 }                # IPPROTO_TCP
 sub SOL_SOCKET ()   { 1 }
 sub SO_REUSEADDR () { 2 }
 sub SO_ERROR ()     { 4 }
+sub SO_KEEPALIVE () { 9 }
+sub TCP_KEEPIDLE () { 4 }
+sub TCP_KEEPINTVL () { 5 }
 sub AT_ONCE ()      { 0x40 | 0x4000 }    # MSG_DONTWAIT | MSG_NOSIGNAL
 sub EAGAIN ()       { 11 }
 sub EINPROGRESS ()  { 115 }
@@ -71,13 +81,14 @@ my %TAKES = (
     name => "server= query= port# path= parallel# $EVERY",
     dns  => "server= query@ proto= window# per-connection# $EVERY",
     udp  => "to@ payload-bytes# parallel# $EVERY",
-    hold => "to@ ms# every-ms# $EVERY",
+    hold => "to@ ms# every-ms# keepalive-s# $EVERY",
+    ping => "to@ $EVERY",
 );
 my %NEEDS = (
     http => 'to count', name => 'server query port count', dns => 'server query count', udp => 'to count',
-    hold => 'to ms',
+    hold => 'to ms', ping => 'to count',
 );
-my %RUN = (http => \&http, name => \&name, dns => \&dns, udp => \&udp, hold => \&hold);
+my %RUN = (http => \&http, name => \&name, dns => \&dns, udp => \&udp, hold => \&hold, ping => \&ping);
 
 $| = 1;
 my %opt = (
@@ -216,6 +227,12 @@ sub hold {
     each_operation(scalar @to, @to * $opt{count}, sub { my ($i, $which, $done) = @_; held($i, $to[$which], $done) });
 }
 
+sub ping {
+    my @to = map { endpoint($_, 0) } @{ $opt{to} };
+    usage('ping asks IPv4 addresses') if grep { $_->{family} != AF_INET } @to;
+    each_operation(scalar @to, 1, sub { my ($i, $which, $done) = @_; echo_request($i, $to[$which], $done) });
+}
+
 # Runs `start` (operation, which of the targets, what to call at its end) --count times for each target.
 sub each_operation {
     my ($targets, $parallel, $start) = @_;
@@ -320,6 +337,36 @@ sub datagram {
         my $ok = recv $fh, my $data, 65_536, AT_ONCE;
         return $! == EAGAIN || $end->(undef, error($! + 0)) if !defined $ok;
         $end->($data) if $data =~ $form;
+    });
+}
+
+# One ICMP echo request (RFC 792). A raw socket gets the IP header, too, and every ICMP message of the address asked.
+sub echo_request {
+    my ($i, $to, $done) = @_;
+    my ($at, $begun) = (clock(0), clock(1));
+    my ($fh, undef, $errno) = dial(RAW, $to, $i);
+    my ($phase, $timer) = ('connect');
+    my $end = sub {
+        my ($error, @detail) = @_;
+        hang_up($fh, $timer);
+        record(
+            i => $i, at => $at, ms => clock(1) - $begun, to => ip_text($to->{ip}), error => $error, @detail,
+            phase => $error && $phase,
+        );
+        $done->();
+    };
+    return $end->(error($errno)) if $errno;
+    my $what = pack 'n2 a32', $$ & 0xffff, $i & 0xffff, 'swarmproof';
+    my $sum  = 0x0800 + unpack '%32n*', $what;
+    $sum = ($sum >> 16) + ($sum & 0xffff) while $sum > 0xffff;
+    return $end->(error($! + 0)) if !defined send $fh, pack('n2', 0x0800, ~$sum & 0xffff) . $what, AT_ONCE;
+    $phase = 'read';
+    $timer = timer($begun + $opt{'timeout-ms'}, sub { $end->('timeout') });
+    watch($fh, sub {
+        my $ok = recv $fh, my $data, 65_536, AT_ONCE;
+        return $! == EAGAIN || $end->(error($! + 0)) if !defined $ok;
+        my $message = substr $data, 4 * (ord($data) & 15);
+        $end->() if $message =~ /^\0\0/ && substr($message, 4) eq $what;
     });
 }
 
@@ -428,6 +475,10 @@ sub held {
         $done->();
     };
     return $end->(error($errno)) if $errno;
+    if ($opt{'keepalive-s'}) {
+        setsockopt $fh, SOL_SOCKET, SO_KEEPALIVE, pack 'i', 1;
+        setsockopt $fh, TCP, $_, pack 'i', $opt{'keepalive-s'} for TCP_KEEPIDLE, TCP_KEEPINTVL;
+    }
 
     my $next;
     $next = sub {
@@ -469,7 +520,7 @@ sub held {
 # A socket on its way to the address: (socket, source, error number).
 sub dial {
     my ($type, $to, $i) = @_;
-    socket my $fh, $to->{family}, $type, 0 or return (undef, undef, $! + 0);
+    socket my $fh, $to->{family}, $type, $type == RAW ? ICMP : 0 or return (undef, undef, $! + 0);
     if ($bind || $opt{'source-port'}) {
         my $port = ($opt{'source-port'} || 0) + ($opt{'source-port'} ? $i * $opt{'source-step'} : 0);
         my $from = $bind || { family => $to->{family}, ip => $to->{family} == AF_INET ? "\0" x 4 : "\0" x 16 };

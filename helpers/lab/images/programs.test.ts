@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { after, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import * as dnsPacket from 'dns-packet';
 import { execa } from 'execa';
 import fc from 'fast-check';
@@ -238,7 +239,7 @@ for (const program of [WORKLOAD, PROBE]) {
 }
 
 const WRONG: [words: string[], sentence: RegExp][] = [
-  [[], /first word is one of dns, hold, http, name, udp/],
+  [[], /first word is one of dns, hold, http, name, ping, udp/],
   [['tcp'], /first word is one of/],
   [['http', '--to', '127.0.0.1:80'], /http needs --count/],
   [['http', '--to', '127.0.0.1', '--count', '1'], /127\.0\.0\.1 has no port/],
@@ -720,6 +721,38 @@ test('held connections that break', LIMIT, async () => {
   assert.match(last ?? '', /^close read (?:closed|reset)$/);
 });
 
+test('a held connection whose peer is silent is asked after', LIMIT, async () => {
+  // What the kernel does then shows in its timer: /proc/net/tcp has 02 for keepalive, and when it is due, in hundredths of a second.
+  await using workload = await Workload.start();
+  const run = execa(
+    'perl',
+    probeArgv(PROBE, { kind: 'hold', to: workload.at(9000), ms: 2000, everyMs: 60_000, keepaliveS: 40 }),
+  );
+  await once(run.stdout, 'data');
+  const port = Number(workload.at(9000).split(':')[1]).toString(16).toUpperCase().padStart(4, '0');
+  const timer = async () => {
+    const rows = (await fs.readFile('/proc/net/tcp', 'utf8'))
+      .split('\n')
+      .map((row) => row.trim().split(/\s+/));
+    return rows.find(([, , peer]) => peer?.endsWith(`:${port}`))?.[5] ?? 'no connection';
+  };
+  while ((await timer()).startsWith('0') && !(await timer()).startsWith('02')) await pause(20);
+  const [kind, due = ''] = (await timer()).split(':');
+  assert.equal(kind, '02');
+  assert.ok(Number.parseInt(due, 16) <= 4000);
+  await run;
+});
+
+const privileged = await execa('perl', ['-e', 'exit !socket my $s, 2, 3, 1'], { reject: false });
+test('echo requests', { ...LIMIT, skip: privileged.exitCode !== 0 && 'raw sockets are denied' }, async () => {
+  const samples = succeeded(await probe({ kind: 'ping', to: ['127.0.0.1', '127.0.0.2'], count: 2 }));
+  assert.deepEqual(
+    samples.map(({ to }) => to),
+    ['127.0.0.1', '127.0.0.1', '127.0.0.2', '127.0.0.2'],
+  );
+  // Who has not asked for the right to broadcast has none (EACCES, socket(7)).
+  assert.equal(await outcome({ kind: 'ping', to: '255.255.255.255' }), 'connect denied');
+});
 // --- dns -------------------------------------------------------------------------------------------------------------
 
 const A = { name: 'vote', type: 'A' } as const;
