@@ -89,6 +89,8 @@ const Facts = z.strictObject({
   filterIngressJump: z.enum(['FORWARD', 'DOCKER-FORWARD']),
   /** Chains whose jumps may stand before that jump. */
   mayPrecedeIngressJump: z.array(text),
+  /** What becomes of a TCP connection over IPv6 to a port published in ingress mode, with the userland proxy that is the default. */
+  ingressOverIpv6: z.enum(['hangs', 'answered']),
   /** Firewall backends with which this engine can be a Swarm member. */
   swarmFirewallBackends: z.array(z.enum(['iptables', 'nftables'])),
 });

@@ -7,6 +7,7 @@ import { type LogPlaces, LogReader } from '../observe/logs.ts';
 import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
 import { datagramCommand, type Echo, parseEchoes, pingCommand } from '../observe/packets.ts';
 import type { Packet } from '../observe/parse/pcap.ts';
+import { type Listener, parseListeners } from '../observe/parse/ss.ts';
 import {
   type DnsAnswer,
   failed,
@@ -22,6 +23,7 @@ import { type Convergence, converge } from '../waiting.ts';
 import { disagreements, INGRESS_SANDBOX, lbNamespace, type NodeWitness } from './agreement.ts';
 import { LAB_NETWORK, type NodeFacts, type SwarmFacts, type ToolboxFacts } from './facts.ts';
 import type { Ongoing } from './meanwhile.ts';
+import { viewNodes } from './membership.ts';
 import { type NetworkOnNode, viewNetwork } from './network.ts';
 import {
   type ApiPart,
@@ -303,6 +305,11 @@ export class Node {
         this.toolbox.run(`nsenter --net=/proc/1/root/run/docker/netns/${name} ${script}`, { limitMs }),
       ),
     );
+  }
+
+  /** The sockets of its own namespace that wait for connections or datagrams. */
+  async listeners(): Promise<Listener[]> {
+    return parseListeners(await this.vantage.must('ss -Htulnp'));
   }
 
   /** A network as this node's engine shows it. */
@@ -665,12 +672,35 @@ export class Swarm {
     await this.update(name, { TaskTemplate: { ForceUpdate: (Spec.TaskTemplate.ForceUpdate ?? 0) + 1 } });
   }
 
+  /** Says what a node may do, as `docker node update --availability` does; does not wait for what follows. */
+  async setAvailability(name: string, availability: 'active' | 'pause' | 'drain'): Promise<void> {
+    const { api } = this.manager;
+    await this.#time.spend('swarm', async () => {
+      const { id = '' } = (await viewNodes(api)).find((node) => node.name === name) ?? {};
+      const node = api.getNode(id);
+      const { Version, Spec } = await node.inspect();
+      await node.update({ ...Spec, Availability: availability, version: Version.Index });
+    });
+  }
+
   /** Takes a service back to the specification before its last update, as `docker service rollback` does. */
   async rollback(name: string): Promise<void> {
     const service = this.manager.api.getService(name);
     const { Version, Spec } = await service.inspect();
     // The specification sent along is not looked at, but must be valid (moby daemon/cluster/services.go, UpdateService).
     await service.update({ ...Spec, version: Version.Index, rollback: 'previous' } as never);
+  }
+
+  /**
+   * The running containers of a service, as `NAME on NODE`: the engines know them even when the managers have forgotten the
+   * service.
+   */
+  async containersOf(service: string): Promise<string[]> {
+    const filters = { label: [`com.docker.swarm.service.name=${service}`] };
+    const found = await this.everywhere(({ api }) => api.listContainers({ filters }));
+    return Object.entries(found).flatMap(([node, all]) =>
+      all.map(({ Names }) => `${Names.join().replace(/^\//, '')} on ${node}`),
+    );
   }
 
   /** Removes a service; does not wait until its tasks are gone. */

@@ -13,6 +13,7 @@ import { parseIptablesSave } from './iptables.ts';
 import { parseIpvsConnections } from './ipvs-connections.ts';
 import { parseIpvsStats, parseIpvsTable } from './ipvsadm.ts';
 import { parsePcap } from './pcap.ts';
+import { parseListeners } from './ss.ts';
 
 const FOLDER = resolve(import.meta.dirname, '../../../fixtures/recordings');
 
@@ -30,6 +31,7 @@ const RECORDINGS = [
   { pattern: 'ip-xfrm-policy-*.txt', parse: parseSecurityPolicies, expectedAtLeast: 2 },
   { pattern: 'xfrm_stat-*.txt', parse: parseXfrmStatistics, expectedAtLeast: 1 },
   { pattern: 'pcap-*.txt', parse: (text: string) => parsePcap(text), expectedAtLeast: 2 },
+  { pattern: 'ss-*.txt', parse: parseListeners, expectedAtLeast: 1 },
 ];
 
 for (const { pattern, parse, expectedAtLeast } of RECORDINGS) {
