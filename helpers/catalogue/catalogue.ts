@@ -81,6 +81,10 @@ const Facts = z.strictObject({
   defaultIngressSubnet: text,
   /** What the engine writes to net.ipv4.vs.conn_reuse_mode of its balancers; null where it leaves the kernel's value. */
   connReuseMode: z.int().nullable(),
+  /** What the engine writes to net.ipv4.vs.expire_quiescent_template of its balancers; null where it leaves the kernel's value. */
+  expireQuiescentTemplate: z.int().nullable(),
+  /** HTTP status with which a worker refuses to create an overlay. */
+  overlayOnWorkerStatus: z.int(),
   /** Whether IPv6 nameservers of the node appear in a task's resolv.conf, after 127.0.0.11. */
   resolvConfListsIpv6: z.boolean(),
   /** How long the file of a removed namespace may still lie, unmounted, in /run/docker/netns. */

@@ -13,11 +13,14 @@ import {
 import { parseIptablesSave, type Ruleset } from './parse/iptables.ts';
 import { type IpvsConnection, parseIpvsConnections } from './parse/ipvs-connections.ts';
 import {
+  type IpvsTimeouts,
   parseIpvsStats,
   parseIpvsTable,
+  parseIpvsTimeouts,
   type VirtualService,
   type VirtualServiceStats,
 } from './parse/ipvsadm.ts';
+import { parseSysctls } from './parse/sysctl.ts';
 import { quote, type Toolbox } from './shell.ts';
 
 /** What is read in a network namespace unless told otherwise. */
@@ -30,7 +33,9 @@ export type Aspect =
   | 'routes'
   | 'associations'
   | 'policies'
-  | 'ipsecErrors';
+  | 'ipsecErrors'
+  | 'timeouts'
+  | 'sysctls';
 
 /** Kernel state of one network namespace of a node; only what was asked for is there. */
 export interface NamespaceState {
@@ -54,6 +59,10 @@ export interface NamespaceState {
   policies?: SecurityPolicy[];
   /** IPsec: what went wrong so far, by the kernel's name for it. */
   ipsecErrors?: Record<string, number>;
+  /** Of IPVS. */
+  timeouts?: IpvsTimeouts;
+  /** The kernel's settings for IPVS here, by name, as in `net.ipv4.vs.conntrack`; one the kernel lacks is not there. */
+  sysctls?: Record<string, string>;
 }
 
 /** The node's own namespace, in which its engine runs. */
@@ -74,6 +83,8 @@ const COMMANDS: Record<Aspect, string> = {
   associations: 'ip xfrm state',
   policies: 'ip xfrm policy',
   ipsecErrors: 'cat /proc/net/xfrm_stat',
+  timeouts: 'ipvsadm -L --timeout',
+  sysctls: 'sysctl net.ipv4.vs',
 };
 
 /**
@@ -136,6 +147,8 @@ function parseSections(text: string): NamespaceState[] {
     else if (what === 'associations') current.associations = parseSecurityAssociations(body);
     else if (what === 'policies') current.policies = parseSecurityPolicies(body);
     else if (what === 'ipsecErrors') current.ipsecErrors = parseXfrmStatistics(body);
+    else if (what === 'timeouts') current.timeouts = parseIpvsTimeouts(body);
+    else if (what === 'sysctls') current.sysctls = parseSysctls(body);
     else throw new Error(`a section named ${what}`);
   }
   return states;

@@ -76,17 +76,23 @@ export interface ListedNetwork {
   driver: string;
   scope: string;
   ingress: boolean;
+  /** Its blocks of addresses and their gateways, in the order given; none until they are allocated. */
+  pools: { subnet: string; gateway: string | null }[];
 }
 
 /** Asks an engine for its networks (GET /networks). */
 export async function viewNetworks(api: Docker): Promise<ListedNetwork[]> {
   const networks = await api.listNetworks();
-  return networks.map(({ Id, Name, Driver, Scope, Ingress }) => ({
+  return networks.map(({ Id, Name, Driver, Scope, Ingress, IPAM }) => ({
     id: Id,
     name: Name,
     driver: Driver,
     scope: Scope,
     ingress: Ingress,
+    pools: (IPAM?.Config ?? []).map(({ Subnet = '', Gateway }) => ({
+      subnet: Subnet,
+      gateway: Gateway || null,
+    })),
   }));
 }
 

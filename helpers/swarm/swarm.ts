@@ -651,13 +651,15 @@ export class Swarm {
   /**
    * Changes a service, as `docker service update` does; does not wait for what follows.
    *
-   * @param change laid over its specification, in the words of Docker's API; arrays replace what was there.
+   * @param change laid over its specification, in the words of Docker's API; arrays replace what was there. A function
+   *   makes the new specification out of the old one, such as one that lacks something.
    */
-  async update(name: string, change: ApiPart): Promise<void> {
+  async update(name: string, change: ApiPart | ((spec: ApiPart) => ApiPart)): Promise<void> {
     const service = this.manager.api.getService(name);
     await this.#time.spend('swarm', async () => {
       const { Version, Spec } = await service.inspect();
-      await service.update({ ...laidOver(Spec, change), version: Version.Index } as never);
+      const changed = typeof change === 'function' ? change({ ...Spec }) : laidOver(Spec, change);
+      await service.update({ ...changed, version: Version.Index } as never);
     });
   }
 
@@ -762,17 +764,37 @@ export class Swarm {
     });
   }
 
-  /** Creates an overlay and returns its id. */
-  async createNetwork(spec: NetworkSpec): Promise<string> {
-    return (await this.manager.api.createNetwork(createNetworkBody(spec) as never)).id;
+  /** Creates an overlay, through the API of the manager unless told otherwise, and returns its id. */
+  async createNetwork(spec: NetworkSpec, through = this.manager): Promise<string> {
+    return (await through.api.createNetwork(createNetworkBody(spec) as never)).id;
   }
 
-  /** Creates one service on networks that exist. */
-  async create(spec: ServiceSpec): Promise<void> {
+  /** Removes a network; does not wait until the nodes that used it have done so, too. */
+  async removeNetwork(name: string): Promise<void> {
+    await this.#time.spend('swarm', () => this.manager.api.getNetwork(name).remove());
+  }
+
+  /** Creates one service on networks that exist, through the API of the manager unless told otherwise. */
+  async create(spec: ServiceSpec, through = this.manager): Promise<void> {
     const names = this.nodes.map(({ name }) => name);
-    await this.#time.spend('swarm', () =>
-      this.manager.api.createService(createServiceBody(spec, names) as never),
-    );
+    await this.#time.spend('swarm', () => through.api.createService(createServiceBody(spec, names) as never));
+  }
+
+  /** Makes a node a manager or a worker; does not wait until it is one. */
+  async setRole({ name }: Pick<Node, 'name'>, role: Node['role']): Promise<void> {
+    await this.#time.spend('swarm', async () => {
+      const listed = (await this.manager.api.listNodes()) as {
+        ID: string;
+        Version: { Index: number };
+        Description: { Hostname: string };
+        Spec: object;
+      }[];
+      const node = listed.find(({ Description }) => Description.Hostname === name);
+      if (!node) throw new Inconclusive('lab', `${this.manager.name} lists no node ${name}`);
+      await this.manager.api
+        .getNode(node.ID)
+        .update({ ...node.Spec, Role: role, version: node.Version.Index } as never);
+    });
   }
 
   /**

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Counters, parseIpvsStats, parseIpvsTable, type VirtualKey } from './ipvsadm.ts';
+import {
+  type Counters,
+  parseIpvsStats,
+  parseIpvsTable,
+  parseIpvsTimeouts,
+  type VirtualKey,
+} from './ipvsadm.ts';
 import type { Endpoint } from './text.ts';
 
 // The widths below are those of the printf formats in ipvsadm.c.
@@ -236,3 +242,17 @@ for (const [what, counts] of [
   test(`the statistics refuse ${what}`, () => {
     assert.throws(() => parseIpvsStats(`${printStats([])}FWM  258   ${counts}\n`), { name: 'UnknownLine' });
   });
+
+test('timeouts of a namespace, in seconds', () => {
+  assert.deepEqual(parseIpvsTimeouts('Timeout (tcp tcpfin udp): 900 120 300\n'), {
+    tcp: 900,
+    tcpFin: 120,
+    udp: 300,
+  });
+  for (const text of [
+    '',
+    'Timeout (tcp tcpfin udp): 900 120\n',
+    'Timeout (tcp tcpfin udp): 900 120 300\nmore\n',
+  ])
+    assert.throws(() => parseIpvsTimeouts(text), /ipvsadm --timeout/, text);
+});

@@ -82,6 +82,28 @@ export function parseIpvsStats(text: string): VirtualServiceStats[] {
   });
 }
 
+/** How long a connection without packets is kept, in seconds. */
+export interface IpvsTimeouts {
+  /** Of TCP, once established. */
+  tcp: number;
+  /** Of TCP, after a FIN. */
+  tcpFin: number;
+  udp: number;
+}
+
+/**
+ * Reads `ipvsadm -L --timeout`.
+ * @throws {UnknownLine} on anything but its one line
+ */
+export function parseIpvsTimeouts(text: string): IpvsTimeouts {
+  const [line, next] = linesOf('ipvsadm --timeout', text);
+  if (next) throw next.refusal();
+  const [, tcp = '', tcpFin = '', udp = ''] =
+    /^Timeout \(tcp tcpfin udp\): (\d+) (\d+) (\d+)$/.exec(line.text) ?? [];
+  if (tcp === '') throw line.refusal();
+  return { tcp: exactCount(tcp, line), tcpFin: exactCount(tcpFin, line), udp: exactCount(udp, line) };
+}
+
 /** The two tables differ in their titles and in what follows the key of a row. */
 interface Listing<V, R> {
   title: RegExp;

@@ -11,9 +11,10 @@ import { parseRoutes } from './ip-route.ts';
 import { parseSecurityAssociations, parseSecurityPolicies, parseXfrmStatistics } from './ip-xfrm.ts';
 import { parseIptablesSave } from './iptables.ts';
 import { parseIpvsConnections } from './ipvs-connections.ts';
-import { parseIpvsStats, parseIpvsTable } from './ipvsadm.ts';
+import { parseIpvsStats, parseIpvsTable, parseIpvsTimeouts } from './ipvsadm.ts';
 import { parsePcap } from './pcap.ts';
 import { parseListeners } from './ss.ts';
+import { parseSysctls } from './sysctl.ts';
 
 const FOLDER = resolve(import.meta.dirname, '../../../fixtures/recordings');
 
@@ -32,6 +33,8 @@ const RECORDINGS = [
   { pattern: 'xfrm_stat-*.txt', parse: parseXfrmStatistics, expectedAtLeast: 1 },
   { pattern: 'pcap-*.txt', parse: (text: string) => parsePcap(text), expectedAtLeast: 2 },
   { pattern: 'ss-*.txt', parse: parseListeners, expectedAtLeast: 1 },
+  { pattern: 'ipvs-timeouts-*.txt', parse: parseIpvsTimeouts, expectedAtLeast: 3 },
+  { pattern: 'sysctl-*.txt', parse: parseSysctls, expectedAtLeast: 3 },
 ];
 
 for (const { pattern, parse, expectedAtLeast } of RECORDINGS) {

@@ -1,0 +1,157 @@
+import { PROMISED } from '../../fixtures/bounds.ts';
+import {
+  attachments,
+  blocksOf,
+  complaint,
+  converge,
+  first,
+  type Node,
+  network,
+  networkIn,
+  overlap,
+  type Swarm,
+  sameMembers,
+  service,
+  serviceIn,
+  viewNetworks,
+  viewOwnMembership,
+} from '../../fixtures/domain.ts';
+import { clause, type Evidence, judge, test } from '../../fixtures/test.ts';
+
+/** Swarm's pool, and the length of its blocks, unless it is initialised with others. */
+const DEFAULT_POOL = { pool: '10.0.0.0/8', mask: 24 };
+
+test(
+  ...clause('OVERLAY-006', { disturbs: true }, async ({ swarm, evidence }) => {
+    const { manager } = swarm;
+    const { defaultIngressSubnet } = manager.generation;
+    const [one = '', two = '', three = '', four = '', five = ''] = freeBlocks(
+      DEFAULT_POOL,
+      defaultIngressSubnet,
+    );
+    const asked = {
+      ahead: { Subnet: four, Gateway: four.replace('0/24', '9') },
+      wide: { Subnet: '10.77.0.0/16', Gateway: '10.77.3.3' },
+      clash: { Subnet: one.replace('0/24', '128/25') },
+    };
+    const given = (name: keyof typeof asked) => network(name, { IPAM: { Config: [asked[name]] } });
+
+    for (const spec of [
+      network('first'),
+      network('second'),
+      given('ahead'),
+      given('wide'),
+      given('clash'),
+      network('third'),
+      network('fifth'),
+    ])
+      await swarm.createNetwork(spec);
+    await blocksAre(
+      'blocks of the default pool',
+      manager,
+      {
+        ingress: defaultIngressSubnet,
+        first: one,
+        second: two,
+        ahead: `${asked.ahead.Subnet} by ${asked.ahead.Gateway}`,
+        wide: `${asked.wide.Subnet} by ${asked.wide.Gateway}`,
+        third: three,
+        fifth: five,
+      },
+      evidence,
+    );
+
+    await swarm.create(service('user', { networks: ['wide'], on: ['w1'] }));
+    await swarm.settled();
+    const view = await swarm.view();
+    const task = first(serviceIn(view, 'user').tasks);
+    const state = await swarm.taskNamespace(task, ['links']);
+    await evidence('interfaces of a task on the wide network', state);
+    const own = attachments(state, [networkIn(view, 'wide')]).filter(({ networks }) =>
+      networks.includes('wide'),
+    );
+    judge(
+      'addresses of a task on the wide network',
+      sameMembers(
+        [`${task.addresses.wide}/16`],
+        own.flatMap(({ addresses }) => addresses),
+      ),
+      { node: task.node },
+    );
+    judge(
+      'networks in which its address lies',
+      sameMembers(
+        [asked.wide.Subnet],
+        Object.values(asked)
+          .map(({ Subnet }) => Subnet)
+          .filter((subnet) => overlap(subnet, `${task.addresses.wide}/32`)),
+      ),
+    );
+
+    await smallPool(swarm, swarm.node('w2'), evidence);
+  }),
+);
+
+/** A node leaves and initialises a Swarm of its own whose pool has four blocks. */
+async function smallPool(swarm: Swarm, node: Node, evidence: Evidence): Promise<void> {
+  await node.api.swarmLeave({ force: true });
+  await converge(
+    `${node.name} is in no Swarm`,
+    async () => complaint('state', sameMembers(['inactive'], [(await viewOwnMembership(node.api)).state])),
+    PROMISED.membershipChanged,
+  );
+  const small = { pool: '10.20.0.0/24', mask: 26 };
+  const [ingress, a, b, c] = blocksOf(small.pool, small.mask);
+  await node.api.swarmInit({
+    ListenAddr: '0.0.0.0:2377',
+    AdvertiseAddr: node.address,
+    DefaultAddrPool: [small.pool],
+    SubnetSize: small.mask,
+  });
+  for (const name of ['a', 'b', 'c']) await swarm.createNetwork(network(name), node);
+  await blocksAre('blocks of a pool of four', node, { ingress, a, b, c }, evidence);
+  await node.api.getNetwork('b').remove();
+  await swarm.createNetwork(network('again'), node);
+  await blocksAre('blocks of a full pool once one was freed', node, { ingress, a, c, again: b }, evidence);
+}
+
+/** The overlays of a Swarm have these subnets, and a gateway that was asked for; those that may have none are left out. */
+async function blocksAre(
+  what: string,
+  { name: node, api }: Node,
+  due: Record<string, string | undefined>,
+  evidence: Evidence,
+): Promise<void> {
+  let seen: Awaited<ReturnType<typeof viewNetworks>> = [];
+  try {
+    await converge(
+      what,
+      async () => {
+        seen = (await viewNetworks(api)).filter(
+          ({ driver, scope }) => driver === 'overlay' || scope === 'swarm',
+        );
+        const blocks = seen.flatMap(({ name, pools }) =>
+          pools.map(
+            ({ subnet, gateway }) =>
+              `${name} ${subnet}${due[name]?.includes(' by ') ? ` by ${gateway}` : ''}`,
+          ),
+        );
+        return complaint(
+          `on ${node}`,
+          sameMembers(
+            Object.entries(due).map(([name, block]) => `${name} ${block}`),
+            blocks,
+          ),
+        );
+      },
+      PROMISED.networkAllocated,
+    );
+  } finally {
+    await evidence(what, seen);
+  }
+}
+
+/** The blocks of a pool that have nothing in common with one that is taken, in order. */
+function* freeBlocks({ pool, mask }: typeof DEFAULT_POOL, taken: string): Generator<string, void> {
+  for (const block of blocksOf(pool, mask)) if (!overlap(block, taken)) yield block;
+}
