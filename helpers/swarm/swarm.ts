@@ -10,6 +10,7 @@ import type { Packet } from '../observe/parse/pcap.ts';
 import { type Listener, parseListeners } from '../observe/parse/ss.ts';
 import {
   type DnsAnswer,
+  endpoint,
   failed,
   type ProbeRequest,
   parseLine,
@@ -19,8 +20,15 @@ import {
 } from '../observe/probe.ts';
 import { type Output, quote, Toolbox } from '../observe/shell.ts';
 import type { Stopwatch } from '../verdict/stopwatch.ts';
-import { type Convergence, converge } from '../waiting.ts';
-import { disagreements, INGRESS_SANDBOX, lbNamespace, type NodeWitness } from './agreement.ts';
+import { type Convergence, converge, until } from '../waiting.ts';
+import {
+  disagreements,
+  INGRESS_SANDBOX,
+  lbNamespace,
+  type NodeWitness,
+  overlayNamespace,
+  withoutEpoch,
+} from './agreement.ts';
 import { LAB_NETWORK, type NodeFacts, type SwarmFacts, type ToolboxFacts } from './facts.ts';
 import type { Ongoing } from './meanwhile.ts';
 import { viewNodes } from './membership.ts';
@@ -29,6 +37,7 @@ import {
   type ApiPart,
   createNetworkBody,
   createServiceBody,
+  HTTP_PORT,
   laidOver,
   type NetworkSpec,
   type ServiceSpec,
@@ -591,6 +600,25 @@ export class Swarm {
     return { packets: Object.fromEntries(await Promise.all(packets)), result };
   }
 
+  /**
+   * Starts the workload on the outsider, where it serves until the Swarm is given back.
+   *
+   * @returns where it is reached over HTTP.
+   */
+  async serveOutside(): Promise<string> {
+    const at = endpoint(this.outsider.address, HTTP_PORT);
+    await this.outsider.must('sh -c "workload serve >/dev/null 2>&1 &"');
+    await until(
+      'the server outside answers',
+      async () => {
+        const [sample] = await this.outsider.probe({ kind: 'http', to: at, timeoutMs: 1000 });
+        return sample && !failed(sample) ? at : undefined;
+      },
+      { withinMs: 15_000, everyMs: 200 },
+    );
+    return at;
+  }
+
   /** A service as the API shows it now. @throws Inconclusive when there is none of that name. */
   async service(name: string): Promise<ServiceView> {
     return serviceIn(await this.view(), name);
@@ -747,6 +775,27 @@ export class Swarm {
   insideBalancer(task: TaskView, network: NetworkView): Vantage {
     const node = this.node(task.node);
     return node.within(lbNamespace(network, node.generation));
+  }
+
+  /**
+   * Kernel state of the namespace in which a node bridges an overlay: its VXLAN interface and the ends of its endpoints.
+   *
+   * @throws Inconclusive (observer) when the node has none, or several of one network.
+   */
+  async overlay(node: string, network: NetworkView, aspects?: readonly Aspect[]): Promise<NamespaceState> {
+    const states = await this.node(node).observe(aspects, ['[0-9]*-*']);
+    const [state, ...others] = states.filter(
+      ({ name }) => withoutEpoch(name, [network]) === overlayNamespace(network),
+    );
+    if (!state || others.length > 0)
+      throw new Inconclusive(
+        'observer',
+        `${node} has ${others.length + (state ? 1 : 0)} namespaces of ${network.name}`,
+        {
+          node,
+        },
+      );
+    return state;
   }
 
   /** Kernel state of a task's namespace. */

@@ -18,7 +18,7 @@ export interface TaskView {
   node: string;
   /** Container id in its node's engine; its first 12 characters are the container's host name. */
   container: string;
-  /** Name of that container, which is also a DNS name: service.slot.task. */
+  /** Name of that container, which is also a DNS name: service.slot.task, in global mode service.node.task. */
   containerName: string;
   /** Process id of its first process, as its node sees it. */
   pid: number;
@@ -192,7 +192,8 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
           slot,
           node: nodeName.get(task.NodeID ?? '') ?? '',
           container: task.Status.ContainerStatus?.ContainerID ?? '',
-          containerName: `${name}.${slot}.${task.ID}`,
+          // In global mode there are no slots: the node stands in its place (moby daemon/cluster/executor/container/container.go, name).
+          containerName: `${name}.${slot || task.NodeID}.${task.ID}`,
           pid: task.Status.ContainerStatus?.PID ?? 0,
           addresses: Object.fromEntries(
             (task.NetworksAttachments ?? []).map(({ Network, Addresses }) => [
