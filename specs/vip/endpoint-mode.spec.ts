@@ -37,12 +37,15 @@ async function switchMode(
     const stories = names.map(async (name) => {
       const { tasks, replicas, id } = serviceIn(view, name);
       const { UpdateStatus } = await swarm.manager.api.getService(id).inspect();
+      // Whatever else an update is, such as paused, it never completes.
+      const state: string = UpdateStatus?.State ?? 'updating';
+      expect(['updating', 'completed'], `the update of ${name} to mode ${mode}`).toContain(state);
       const former = new Set(serviceIn(before, name).tasks.map((task) => task.id));
       const fresh = tasks.filter((task) => !former.has(task.id));
       const done = fresh.length === replicas && tasks.length === replicas;
-      return done && UpdateStatus?.State === 'completed'
+      return done && state === 'completed'
         ? []
-        : [`${name}: ${fresh.length} of ${replicas} tasks are new, the update is ${UpdateStatus?.State}`];
+        : [`${name}: ${fresh.length} of ${replicas} tasks are new, the update is ${state}`];
     });
     return (await Promise.all(stories)).flat();
   };
