@@ -121,7 +121,7 @@ test(
           keep: (seen) =>
             evidence(`names in mode ${mode}`, { heard: seen.heard, services: seen.view.services }),
         },
-        PROMISED.namesFollowMode,
+        PROMISED.namesFollowTasks,
       );
     }
   }),
