@@ -1,12 +1,12 @@
 import { OURS, PROMISED } from '../../fixtures/bounds.ts';
 import {
   assume,
+  balancerSettings,
   complaint,
   converge,
   ECHO_PORT,
   endpoint,
   first,
-  type Generation,
   INGRESS_SANDBOX,
   type IpvsConnection,
   lbNamespace,
@@ -83,7 +83,7 @@ test(
       const balancers = await swarm.balancers(await swarm.view(), ['sysctls']);
       await evidence(`settings of the balancers ${when}`, balancers);
       for (const { node, network, state } of balancers) {
-        const due = settings(swarm.node(node).generation);
+        const due = balancerSettings(swarm.node(node).generation);
         const seen = Object.keys(due).map((name) => `${name}=${state.sysctls?.[name] ?? 'absent'}`);
         judge(`settings of ${network} on ${node} ${when}`, sameMembers(pairs(due), seen), { node });
       }
@@ -113,24 +113,9 @@ test(
   }),
 );
 
-/** What an engine makes of its balancers' settings: of those that it leaves to the kernel there is nothing to say. */
-function settings({ connReuseMode, expireQuiescentTemplate }: Generation): Record<string, string> {
-  const due = {
-    conntrack: 1,
-    expire_nodest_conn: 1,
-    conn_reuse_mode: connReuseMode,
-    expire_quiescent_template: expireQuiescentTemplate,
-  };
-  return Object.fromEntries(
-    Object.entries(due).flatMap(([name, value]) =>
-      value === null ? [] : [[`net.ipv4.vs.${name}`, `${value}`]],
-    ),
-  );
-}
-
 /** Gives the settings of namespaces the other value each, so that one which is not made anew, or remembers it, is found out. */
 async function spoil(node: Node, namespaces: readonly string[]): Promise<string> {
-  const wrong = pairs(settings(node.generation)).map((pair) =>
+  const wrong = pairs(balancerSettings(node.generation)).map((pair) =>
     pair.replace(/\d$/, (one) => `${1 - Number(one)}`),
   );
   const said = namespaces.map((name) => node.within(name).must(`sysctl -w ${wrong.join(' ')}`));

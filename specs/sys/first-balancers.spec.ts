@@ -1,0 +1,22 @@
+import { balancerSettings, network, pairs, sameMembers, service, unloadIpvs } from '../../fixtures/domain.ts';
+import { clause, expect, judge, test } from '../../fixtures/test.ts';
+
+test(
+  ...clause('SYS-014', { disturbs: true }, async ({ swarm, evidence, skip }) => {
+    if (!swarm.labLogs) skip('kernel-of-others: IPVS is unloaded only from the kernel of a guest of ours');
+    // As after a boot: every node has its ingress sandbox, and nobody has used IPVS yet.
+    await unloadIpvs(swarm.node('w1'));
+    await swarm.createNetwork(network('front'));
+    await swarm.create(service('vote', { publish: 8080, on: ['w1'] }));
+    await swarm.settled();
+
+    const balancers = await swarm.balancers(await swarm.view(), ['ipvs', 'sysctls']);
+    await evidence('balancers of a kernel that got IPVS for them', balancers);
+    for (const { node, network: name, state } of balancers) {
+      expect(state.ipvs?.length, `services balanced for ${name} on ${node}`).toBeGreaterThan(0);
+      const due = balancerSettings(swarm.node(node).generation);
+      const seen = Object.keys(due).map((key) => `${key}=${state.sysctls?.[key] ?? 'absent'}`);
+      judge(`settings of ${name} on ${node}`, sameMembers(pairs(due), seen), { node });
+    }
+  }),
+);
