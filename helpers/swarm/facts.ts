@@ -14,6 +14,9 @@ export const LAB_PORTS = {
   shell: 2377,
 } as const;
 
+/** Address of the outsider on the lab network; a stack may name it, as its services' DNS server for example. */
+export const OUTSIDER_ADDRESS = '192.168.83.200';
+
 /** A container that offers shells to observers. */
 export interface ToolboxFacts {
   /** Container id in the lab's engine. */

@@ -6,7 +6,7 @@ import { hasImage, imageName, importImage } from '../engine/images.ts';
 import { messageOf } from '../errors.ts';
 import { until } from '../waiting.ts';
 import type { NodeFacts, SwarmFacts, ToolboxFacts, Topology } from './facts.ts';
-import { LAB_LABEL, LAB_NETWORK, LAB_PORTS } from './facts.ts';
+import { LAB_LABEL, LAB_NETWORK, LAB_PORTS, OUTSIDER_ADDRESS } from './facts.ts';
 
 /** What a Swarm is formed from. */
 export interface FormRequest {
@@ -22,7 +22,7 @@ const ADDRESS = {
   manager: (i: number) => `192.168.83.${10 + i}`,
   worker: (i: number) => `192.168.83.${20 + i}`,
   spare: (i: number) => `192.168.83.${30 + i}`,
-  outsider: '192.168.83.200',
+  outsider: OUTSIDER_ADDRESS,
 };
 
 /** Ours, not the product's: a node is up 17-30 s after its start under emulation, three at once. */

@@ -19,6 +19,7 @@ import {
   type SampleOf,
 } from '../observe/probe.ts';
 import { type Output, quote, Toolbox } from '../observe/shell.ts';
+import { Upstream } from '../observe/upstream.ts';
 import type { Stopwatch } from '../verdict/stopwatch.ts';
 import { type Convergence, converge, until } from '../waiting.ts';
 import {
@@ -191,10 +192,11 @@ export class Vantage {
   }
 
   /**
-   * Asks the embedded DNS for A records, each name `count` times.
+   * Asks the embedded DNS, or another server, for A records, each name `count` times.
    *
    * @returns the answers in the order asked, with records in the order received.
-   * @throws Violation when a query is not answered at all; an answer that says no is an answer.
+   * @throws Violation when the embedded DNS does not answer a query at all, Inconclusive when another server does not; an
+   *   answer that says no is an answer.
    */
   async resolve(
     names: readonly string[],
@@ -202,14 +204,15 @@ export class Vantage {
       count = 1,
       window = 1,
       type = 'A' as const,
-    }: { count?: number; window?: number; type?: 'A' | 'AAAA' | 'PTR' } = {},
+      server = EMBEDDED_DNS,
+    }: { count?: number; window?: number; type?: 'A' | 'AAAA' | 'PTR'; server?: string } = {},
   ): Promise<DnsAnswer[]> {
     const questions = names.map((name) => ({ name, type }));
-    const samples = await this.probe({ kind: 'dns', server: EMBEDDED_DNS, questions, count, window });
+    const samples = await this.probe({ kind: 'dns', server, questions, count, window });
     return samples.map((sample) => {
-      if (failed(sample))
-        throw new Violation(`${names[sample.q]} asked from ${this.name} got no answer: ${sample.error}`);
-      return sample;
+      if (!failed(sample)) return sample;
+      const silence = `${names[sample.q]} asked from ${this.name} got no answer: ${sample.error}`;
+      throw server === EMBEDDED_DNS ? new Violation(silence) : new Inconclusive('observer', silence);
     });
   }
 
@@ -433,6 +436,7 @@ export class Swarm {
   /** The lab's own engine, in which the nodes are containers. */
   readonly lab: Docker;
   readonly #time: Stopwatch;
+  #upstream: Promise<Upstream> | undefined;
 
   private constructor(parts: {
     nodes: readonly Node[];
@@ -652,6 +656,12 @@ export class Swarm {
     const [task] = (await this.service('client')).tasks;
     if (!task) throw new Inconclusive('lab', 'the client does not run');
     return this.inside(task);
+  }
+
+  /** A DNS server on the outsider, which knows names of its own; started when it is first asked for. */
+  async upstream(): Promise<Upstream> {
+    this.#upstream ??= Upstream.start(this.outsider.address, (script) => this.outsider.must(script));
+    return this.#upstream;
   }
 
   /** The text of a file as a task sees it. */

@@ -8,6 +8,8 @@ import {
   endpoint,
   failed,
   first,
+  HOST,
+  labName,
   nameServersIn,
   pass,
   reverseName,
@@ -55,6 +57,71 @@ test(
         judge(containerName, sameMembers([addresses.front ?? 'none'], answers[containerName] ?? []), {
           node,
         });
+  }),
+);
+
+test(
+  ...clause('DNS-025', async ({ swarm, evidence }) => {
+    const vote = await swarm.service('vote');
+    const names = ['vote', 'tasks.vote', first(vote.tasks).containerName];
+    const questions = [...names.map((name) => ({ name, type: 'A' }) as const)];
+    const seen = await swarm.everywhere(async (node) => {
+      const { vantage } = node;
+      const listening = async (port: number) =>
+        (await vantage.must(`ss -Hlntu 'sport = :${port}'`)).split('\n').filter(Boolean);
+      const { links = [] } = await node.namespace(HOST, ['links']);
+      const own = links.flatMap(({ addresses }) => addresses.map(({ address }) => address));
+      const servers = nameServersIn(await vantage.must('cat /proc/1/root/etc/resolv.conf'));
+      const ask = async (server: string, proto: 'udp' | 'tcp' = 'udp') =>
+        vantage.probe({
+          kind: 'dns',
+          server,
+          questions: [...questions, { name: labName(node), type: 'A' }],
+          proto,
+          window: questions.length + 1,
+          timeoutMs: OURS.promptAnswerMs,
+        });
+      const onOwn = own
+        .filter((address) => !address.includes(':'))
+        .flatMap((address) => [ask(address), ask(address, 'tcp')]);
+      return {
+        own,
+        servers,
+        dnsSockets: await listening(53),
+        gossipSockets: await listening(7946),
+        onOwn: (await Promise.all(onOwn)).flat(),
+        byServers: (await Promise.all(servers.map((server) => ask(server)))).flat(),
+        hosts: await vantage.must('cat /proc/1/root/etc/hosts'),
+      };
+    });
+    await evidence('what the nodes know', { names, seen });
+    for (const node of swarm.nodes) {
+      const { own, dnsSockets, gossipSockets, onOwn, byServers, hosts } = seen[node.name] ?? first([]);
+      const addresses = (known: boolean) =>
+        byServers.flatMap((one) => (!failed(one) && one.q < names.length !== known ? addressesIn(one) : []));
+      assume(
+        'addresses of the node',
+        sameMembers(
+          [node.address],
+          own.filter((one) => one === node.address),
+        ),
+      );
+      assume('sockets of gossip', sameMembers([], gossipSockets.length > 0 ? [] : ['none']));
+      assume('what the node knows of itself', sameMembers([node.address], addresses(true)));
+      judge('sockets of DNS', sameMembers([], dnsSockets), { node: node.name });
+      const answers = new Set(onOwn.map((one) => (failed(one) ? one.error : one.rcode)));
+      judge('answers at own addresses', sameMembers(['refused'], [...answers]), { node: node.name });
+      judge('addresses known to its servers', sameMembers([], addresses(false)), { node: node.name });
+      const words = hosts.split(/\s+/);
+      judge(
+        'names in its hosts file',
+        sameMembers(
+          [],
+          names.filter((name) => words.includes(name)),
+        ),
+        { node: node.name },
+      );
+    }
   }),
 );
 
