@@ -1,6 +1,6 @@
 /** Packets seen in a network namespace while something happens there: tcpdump, known to listen before and stopped after it. */
 import { Inconclusive, messageOf } from '../errors.ts';
-import { type Packet, parsePcap } from './parse/pcap.ts';
+import { type Packet, parsePcap, VXLAN_PORT } from './parse/pcap.ts';
 import { type Output, quote } from './shell.ts';
 
 /** What to listen to. */
@@ -11,6 +11,8 @@ export interface CaptureOptions {
   link?: string;
   /** So many bytes of each packet are kept, 512 unless given: the headers of two layers and the beginning of a request. */
   keepBytes?: number;
+  /** Datagrams to this port are read as VXLAN, {@link VXLAN_PORT} unless given. */
+  vxlanPort?: number;
 }
 
 /** Runs a command in some namespace. */
@@ -26,10 +28,12 @@ export class Capture {
   readonly #where: string;
   readonly #run: Run;
   readonly #file: string;
+  readonly #vxlanPort: number;
 
-  private constructor(where: string, run: Run) {
+  private constructor(where: string, run: Run, vxlanPort: number) {
     this.#where = where;
     this.#run = run;
+    this.#vxlanPort = vxlanPort;
     serial += 1;
     this.#file = `/tmp/capture-${process.pid}-${serial}`;
   }
@@ -38,9 +42,9 @@ export class Capture {
   static async start(
     where: string,
     run: Run,
-    { filter, link = 'any', keepBytes = 512 }: CaptureOptions,
+    { filter, link = 'any', keepBytes = 512, vxlanPort = VXLAN_PORT }: CaptureOptions,
   ): Promise<Capture> {
-    const capture = new Capture(where, run);
+    const capture = new Capture(where, run, vxlanPort);
     const file = capture.#file;
     // -Z: it would give up root for a user that the toolbox does not have. Immediate mode: nothing waits in a buffer for more.
     const tcpdump = `tcpdump -Z root -n --immediate-mode -U -i ${quote(link)} -s ${keepBytes} -w ${file}.pcap ${quote(filter)}`;
@@ -77,7 +81,7 @@ export class Capture {
     if (!/^0 packets dropped by kernel$/m.test(log))
       throw new Inconclusive('observer', `the capture at ${this.#where} is not complete: ${log.trim()}`);
     try {
-      return parsePcap(pcap);
+      return parsePcap(pcap, this.#vxlanPort);
     } catch (error) {
       throw new Inconclusive(
         'observer',

@@ -1,5 +1,5 @@
-import { imageName } from '../engine/images.ts';
 import { Inconclusive } from '../errors.ts';
+import { runContainer } from './plain.ts';
 import type { Node, Swarm } from './swarm.ts';
 
 /** A container that no service made, attached to an overlay. */
@@ -21,12 +21,7 @@ export async function attachContainer(
   node: Node,
   { name, network }: { name: string; network: string },
 ): Promise<LoneContainer> {
-  const container = await node.api.createContainer({
-    name,
-    Image: imageName('workload'),
-    HostConfig: { NetworkMode: network },
-  });
-  await container.start();
+  const container = await runContainer(node, { name, network });
   const tasks = (await swarm.manager.api.listTasks({ filters: { runtime: ['attachment'] } })) as {
     ID: string;
     Spec: { NetworkAttachmentSpec?: { ContainerID?: string } };

@@ -69,3 +69,9 @@ export async function viewNodes(manager: Docker): Promise<ListedNode[]> {
     leader: ManagerStatus?.Leader ?? false,
   }));
 }
+
+/** The port that a node says its Swarm uses for data (GET /info); null where it tells none, as workers do. */
+export async function viewDataPathPort(api: Docker): Promise<number | null> {
+  const { Swarm } = (await api.info()) as { Swarm: { Cluster?: { DataPathPort?: number } | null } };
+  return Swarm.Cluster?.DataPathPort ?? null;
+}

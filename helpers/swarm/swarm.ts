@@ -30,6 +30,7 @@ import {
   overlayNamespace,
   withoutEpoch,
 } from './agreement.ts';
+import { layCable, type Plug, type Wire } from './cable.ts';
 import { LAB_NETWORK, type NodeFacts, type SwarmFacts, type ToolboxFacts } from './facts.ts';
 import type { Ongoing } from './meanwhile.ts';
 import { viewNodes } from './membership.ts';
@@ -64,7 +65,7 @@ const PROBE = '/usr/bin/probe';
 const ENDLESS = 1e8;
 
 /** The interface by which a node is on the lab network: the first and only one its container gets. */
-const UPLINK = 'eth0';
+export const UPLINK = 'eth0';
 
 /** The embedded DNS server, at the same address in every task (moby daemon/libnetwork/sandbox_dns_unix.go, resolverIPSandbox). */
 export const EMBEDDED_DNS = '127.0.0.11';
@@ -324,6 +325,14 @@ export class Node {
     return parseListeners(await this.vantage.must('ss -Htulnp'));
   }
 
+  /** From the network namespace of one of its processes. @param what it is, for messages. */
+  inside(pid: number, what: string): Vantage {
+    const enter = `nsenter --net=/proc/${pid}/ns/net`;
+    return new Vantage(`${what} on ${this.name}`, (script, limitMs) =>
+      this.#time.spend('observing', () => this.toolbox.run(`${enter} ${script}`, { limitMs })),
+    );
+  }
+
   /** A network as this node's engine shows it. */
   async network(id: string): Promise<NetworkOnNode> {
     return this.#time.spend('observing', () => viewNetwork(this.name, this.api, id));
@@ -342,6 +351,12 @@ export class Node {
       'while [ -d /proc/$(cat /proc/1/root/run/docker.pid 2>/dev/null || echo none) ]; do sleep 0.2; done',
     ];
     await this.toolbox.must(script.join('; '));
+  }
+
+  /** Waits until its engine answers, as it should soon after it was started. @throws Inconclusive (lab) when it does not. */
+  async answers(): Promise<void> {
+    const ask = async () => ((await this.api.ping()) ? true : undefined);
+    await this.#time.spend('swarm', () => until(`${this.name} to answer`, ask, ENGINE_ANSWERS));
   }
 
   /** Has the node's init start its engine again; does not wait until it answers. */
@@ -406,12 +421,26 @@ export class Node {
     );
   }
 
+  /** What its engine has logged since a moment (epoch ms), line by line. */
+  async log(since: number): Promise<string[]> {
+    const frames = await this.container.logs({
+      stdout: true,
+      stderr: true,
+      follow: false,
+      since: since / 1000,
+    });
+    return logLines(frames);
+  }
+
   /** Kills the node with everything on it, as a power failure does. Nothing can be asked of it any more. */
   async lose(): Promise<void> {
     this.up = false;
     await this.container.kill();
   }
 }
+
+/** Ours: an engine answers 5-10 s after it was started; the rest is for a loaded host. */
+const ENGINE_ANSWERS = { withinMs: 120_000, everyMs: 300 };
 
 /** Chain of the rules by which a node is cut off. */
 const CUT = 'SWARMPROOF-CUT';
@@ -427,6 +456,8 @@ export interface Balancer {
 
 /** A running Swarm, in the words of its users: nodes, services, tasks, and places to ask from. */
 export class Swarm {
+  /** Every node of the lab, whatever Swarm it is in. */
+  readonly everyone: readonly Node[];
   readonly #nodes: Node[];
   readonly #spares: Node[];
   /** A host on the lab network that is no member. */
@@ -439,6 +470,7 @@ export class Swarm {
   #upstream: Promise<Upstream> | undefined;
 
   private constructor(parts: {
+    everyone?: readonly Node[];
     nodes: readonly Node[];
     spares: readonly Node[];
     outsider: Swarm['outsider'];
@@ -446,6 +478,7 @@ export class Swarm {
     lab: Docker;
     time: Stopwatch;
   }) {
+    this.everyone = parts.everyone ?? [...parts.nodes, ...parts.spares];
     this.#nodes = [...parts.nodes];
     this.#spares = [...parts.spares];
     this.outsider = parts.outsider;
@@ -543,8 +576,61 @@ export class Swarm {
     await this.#time.spend('swarm', () => spare.api.swarmInit(request));
     this.#spares.splice(this.#spares.indexOf(spare), 1);
     spare.role = 'manager';
-    const { outsider, labLogs, lab } = this;
-    return new Swarm({ nodes: [spare], spares: this.spares, outsider, labLogs, lab, time: this.#time });
+    const { everyone, outsider, labLogs, lab } = this;
+    return new Swarm({
+      everyone,
+      nodes: [spare],
+      spares: this.spares,
+      outsider,
+      labLogs,
+      lab,
+      time: this.#time,
+    });
+  }
+
+  /**
+   * Makes one Swarm of all spares: the first founds it, the others join.
+   *
+   * @param parts.each laid over what a node asks for, be it to found or to join (POST /swarm/init, POST /swarm/join).
+   * @param parts.init laid over what the first asks for alone.
+   * @param parts.role of those that join, workers unless told otherwise.
+   */
+  async foundOfSpares({
+    each = () => ({}),
+    init = {},
+    role = 'worker',
+  }: {
+    each?: (node: Node) => ApiPart;
+    init?: ApiPart;
+    role?: 'manager' | 'worker';
+  } = {}): Promise<Swarm> {
+    const [founder, ...others] = this.spares;
+    if (!founder) throw new Inconclusive('suite', 'the lab has no spare node');
+    const founded = await this.found(founder, { ...each(founder), ...init });
+    for (const node of others) await founded.join(node, role, each(node));
+    return founded;
+  }
+
+  /**
+   * Takes a node out of the Swarm, as `docker swarm leave` does on it. Its engine answers when it has stopped taking part; what
+   * it had of the Swarm may go a moment later.
+   *
+   * @param force also if it is a manager, and even the last.
+   */
+  async leave(node: Node, { force = false } = {}): Promise<void> {
+    await this.#time.spend('swarm', () => node.api.swarmLeave({ force }));
+    this.#nodes.splice(this.#nodes.indexOf(node), 1);
+    node.role = 'spare';
+    this.#spares.push(node);
+  }
+
+  /**
+   * Puts all nodes of the lab on a further network, as another cable between them does. The lab network stays what it is.
+   *
+   * @returns by node, its interface on that network and its addresses there.
+   */
+  async cable(wire: Wire): Promise<Record<string, Plug>> {
+    return this.#time.spend('lab', () => layCable(this.lab, this.everyone, wire));
   }
 
   /** The members whose engines run, as far as we did not end them. */
@@ -630,13 +716,7 @@ export class Swarm {
 
   /** The network namespace of a task. */
   inside(task: TaskView): Vantage {
-    const { toolbox } = this.node(task.node);
-    const enter = `nsenter --net=/proc/${task.pid}/ns/net`;
-    return new Vantage(
-      `${task.containerName.split('.').slice(0, 2).join('.')} on ${task.node}`,
-      (script, limitMs) =>
-        this.#time.spend('observing', () => toolbox.run(`${enter} ${script}`, { limitMs })),
-    );
+    return this.node(task.node).inside(task.pid, task.containerName.split('.').slice(0, 2).join('.'));
   }
 
   /** The addresses behind names, in the order heard, as one task on each node hears it that runs any on this network. */
@@ -910,7 +990,7 @@ export class Swarm {
 
   /** Ends every connection. */
   close(): void {
-    for (const { toolbox } of [...this.#nodes, ...this.#spares, this.outsider]) toolbox.close();
+    for (const { toolbox } of [...this.everyone, this.outsider]) toolbox.close();
     this.labLogs?.close();
   }
 }

@@ -92,3 +92,47 @@ for (const [what, bytes] of [
   test(`${what} is refused`, () => {
     assert.throws(() => parsePcap(bytes.toString('base64')), /^Error: pcap: /);
   });
+
+test('what is carried by IPv6 is read the same way', () => {
+  const packets = parsePcap(recording('pcap-ipv6.txt'));
+  assert.deepEqual(
+    packets.map((packet) => packetLine(packet).replace(/^\S+ +/, '')),
+    [
+      'fd53:7761:726d::32 > fd53:7761:726d::31 tcp 52172 > 2377 94 bytes',
+      'fd53:7761:726d::31 > fd53:7761:726d::32 udp 33945 > 4789 vni 4098 [10.0.2.3 > 10.0.2.4 tcp 80 > 59468] 144 bytes',
+      'fd53:7761:726d::32 > fd53:7761:726d::31 udp 52808 > 4789 vni 4098 [10.0.2.4 > 10.0.2.3 tcp 59468 > 80] 144 bytes',
+      'fd53:7761:726d::32 > fd53:7761:726d::31 esp spi 0x5c86eaa4 seq 1 170 bytes',
+      ':: > ff02::1:ffa8:5320 protocol 58 86 bytes',
+    ],
+  );
+  const [, data] = packets;
+  assert.equal(data?.etherType, 0x86dd);
+  assert.deepEqual(data?.ip, {
+    from: 'fd53:7761:726d::31',
+    to: 'fd53:7761:726d::32',
+    protocol: 17,
+    length: 130,
+    dontFragment: true,
+    fragment: false,
+  });
+});
+
+test('fragments of IPv6 are told, and only the first has ports', () => {
+  const [, data] = parsePcap(recording('pcap-ipv6.txt'));
+  const frame = Buffer.from(data?.data ?? '', 'base64');
+  const fragment = (offset: number, more: boolean) => {
+    // RFC 8200, 4.5: next header, reserved, offset in units of 8 bytes with the flag "more", identification.
+    const header = Buffer.from([17, 0, 0, 0, 0, 0, 0, 1]);
+    header.writeUInt16BE((offset << 3) | (more ? 1 : 0), 2);
+    const packet = Buffer.concat([frame.subarray(0, 14 + 40), header, frame.subarray(14 + 40)]);
+    packet[14 + 6] = 44;
+    const head = Buffer.from(recording('pcap-ipv6.txt').replaceAll('\n', ''), 'base64').subarray(0, 24);
+    const sizes = Buffer.alloc(16);
+    sizes.writeUInt32LE(packet.length, 8);
+    sizes.writeUInt32LE(packet.length, 12);
+    const [parsed] = parsePcap(Buffer.concat([head, sizes, packet]).toString('base64'));
+    return { fragment: parsed?.ip?.fragment, protocol: parsed?.ip?.protocol, port: parsed?.udp?.port };
+  };
+  assert.deepEqual(fragment(0, true), { fragment: true, protocol: 17, port: 4789 });
+  assert.deepEqual(fragment(181, false), { fragment: true, protocol: 17, port: undefined });
+});

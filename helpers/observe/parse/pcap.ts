@@ -1,7 +1,8 @@
 /**
  * A capture file as `tcpdump -w` writes it, in base64: packets of a link or of all links (`-i any`).
  *
- * Format: pcap-savefile(5), link types of libpcap's LINKTYPE list (EN10MB, LINUX_SLL2); VXLAN of RFC 7348, ESP of RFC 4303.
+ * Format: pcap-savefile(5), link types of libpcap's LINKTYPE list (EN10MB, LINUX_SLL2); IPv6 of RFC 8200 without options, VXLAN of
+ * RFC 7348, ESP of RFC 4303.
  */
 
 /** One packet. What is inside a VXLAN datagram is the frame it carries; layers that are not read are absent. */
@@ -20,12 +21,12 @@ export interface Packet extends Frame {
 export interface Frame {
   fromMac?: string;
   toMac?: string;
-  /** EtherType (RFC 9542): 0x0800 is IPv4, 0x0806 ARP. */
+  /** EtherType (RFC 9542): 0x0800 is IPv4, 0x0806 ARP, 0x86dd IPv6. */
   etherType: number;
   ip?: {
     from: string;
     to: string;
-    /** Number of the protocol: 1 ICMP, 6 TCP, 17 UDP, 50 ESP. */
+    /** Number of the protocol: 1 ICMP, 6 TCP, 17 UDP, 50 ESP; of IPv6 what follows its header. */
     protocol: number;
     /** Length by its own header. */
     length: number;
@@ -47,6 +48,9 @@ export const VXLAN_PORT = 4789;
 const ETHERNET = 1;
 const LINUX_SLL2 = 276;
 const IPV4 = 0x0800;
+const IPV6 = 0x86dd;
+/** The header of IPv6 that tells of fragments (RFC 8200, 4.5); other extension headers are not read. */
+const IPV6_FRAGMENT = 44;
 
 /**
  * Reads a capture.
@@ -130,6 +134,7 @@ function cooked(data: Buffer, vxlanPort: number): Frame & Pick<Packet, 'directio
 }
 
 function payload(etherType: number, data: Buffer, vxlanPort: number): Frame {
+  if (etherType === IPV6 && data.length >= 40) return payload6(data, vxlanPort);
   if (etherType !== IPV4 || data.length < 20) return { etherType };
   const protocol = data[9] ?? 0;
   const pieces = data.readUInt16BE(6);
@@ -143,7 +148,35 @@ function payload(etherType: number, data: Buffer, vxlanPort: number): Frame {
     fragment: offset > 0 || (pieces & 0x2000) !== 0,
   };
   const above = data.subarray(((data[0] ?? 0) & 0x0f) * 4);
-  if (offset > 0 || above.length < 8) return { etherType, ip };
+  if (offset > 0) return { etherType, ip };
+  return transport({ etherType, ip }, above, vxlanPort);
+}
+
+function payload6(data: Buffer, vxlanPort: number): Frame {
+  const next = data[6] ?? 0;
+  const fragment = next === IPV6_FRAGMENT && data.length >= 48;
+  const ip = {
+    from: address6(data.subarray(8, 24)),
+    to: address6(data.subarray(24, 40)),
+    protocol: fragment ? (data[40] ?? 0) : next,
+    length: 40 + data.readUInt16BE(4),
+    // Only a sender may fragment (RFC 8200, 5).
+    dontFragment: true,
+    fragment,
+  };
+  const offset = fragment ? data.readUInt16BE(42) >> 3 : 0;
+  if (offset > 0) return { etherType: IPV6, ip };
+  return transport({ etherType: IPV6, ip }, data.subarray(fragment ? 48 : 40), vxlanPort);
+}
+
+/** What lies above IP, in the first part of a datagram. */
+function transport(
+  { etherType, ip }: Frame & Required<Pick<Frame, 'ip'>>,
+  above: Buffer,
+  vxlanPort: number,
+): Frame {
+  const { protocol } = ip;
+  if (above.length < 8) return { etherType, ip };
   if (protocol === 1) return { etherType, ip, icmp: { type: above[0] ?? 0, code: above[1] ?? 0 } };
   if (protocol === 50)
     return { etherType, ip, esp: { spi: above.readUInt32BE(0), sequence: above.readUInt32BE(4) } };
@@ -158,6 +191,12 @@ function payload(etherType: number, data: Buffer, vxlanPort: number): Frame {
     udp: ports,
     vxlan: { vni: body.readUIntBE(4, 3), inner: ethernet(body.subarray(8), vxlanPort) },
   };
+}
+
+/** In the shortest spelling (RFC 5952), which URLs have. */
+function address6(bytes: Buffer): string {
+  const groups = bytes.toString('hex').match(/.{4}/g) ?? [];
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
 }
 
 function mac(bytes: Buffer): string {
