@@ -77,6 +77,19 @@ export const SETTINGS = {
     default: '',
     schema: z.union([z.literal('').transform(() => 0), span]),
   },
+  SEED: {
+    meaning: 'the number that random walks begin with, to replay one; empty takes one of chance',
+    known: 'a whole number below 2147483648',
+    default: '',
+    schema: z.union([
+      z.literal('').transform(() => undefined),
+      z
+        .string()
+        .regex(/^\d{1,10}$/)
+        .transform(Number)
+        .refine((seed) => seed < 2 ** 31),
+    ]),
+  },
   LAB_CACHE: {
     meaning: 'folder for packages, images and checkpoints',
     known: 'an absolute path',

@@ -99,9 +99,7 @@ export function markOfPort(
  * Where API, DNS, firewall marks and IPVS disagree, by member, on every node; empty when all witnesses tell the same.
  */
 export function disagreements(view: SwarmView, witnesses: readonly NodeWitness[]): string[] {
-  const problems = view.services
-    .filter(({ replicas, tasks }) => replicas !== tasks.length)
-    .map(({ name, replicas, tasks }) => `API: ${name} wants ${replicas} tasks, ${tasks.length} run`);
+  const problems = unfinished(view);
   for (const witness of witnesses) {
     for (const service of view.services) {
       problems.push(
@@ -112,6 +110,13 @@ export function disagreements(view: SwarmView, witnesses: readonly NodeWitness[]
     }
   }
   return problems;
+}
+
+/** Services of which more or fewer tasks run than shall, one line each. */
+export function unfinished({ services }: SwarmView): string[] {
+  return services
+    .filter(({ replicas, tasks }) => replicas !== tasks.length)
+    .map(({ name, replicas, tasks }) => `API: ${name} wants ${replicas} tasks, ${tasks.length} run`);
 }
 
 function dnsProblems({ node, dns }: NodeWitness, service: ServiceView): string[] {

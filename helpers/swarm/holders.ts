@@ -21,7 +21,9 @@ export async function holdersOfAddresses(swarm: Swarm, view: SwarmView): Promise
       holds(`VIP of ${name}`, vips[network]);
       for (const { containerName, addresses } of tasks) holds(`task ${containerName}`, addresses[network]);
     }
-    const nodes = ingress ? swarm.nodes : taskOnEachNode(view, network).map(({ node }) => swarm.node(node));
+    // What only an engine knows is told by those that run.
+    const members = ingress ? swarm.nodes : taskOnEachNode(view, network).map(({ node }) => swarm.node(node));
+    const nodes = members.filter(({ up }) => up);
     const seen = Object.values(await swarm.everywhere((node) => node.network(id), nodes));
     for (const gateway of new Set(seen.flatMap(({ gateways }) => gateways))) holds('gateway', gateway);
     // Balancers are endpoints of the network like any task (moby libnetwork/network.go, lbEndpointName).

@@ -75,3 +75,11 @@ export async function viewDataPathPort(api: Docker): Promise<number | null> {
   const { Swarm } = (await api.info()) as { Swarm: { Cluster?: { DataPathPort?: number } | null } };
   return Swarm.Cluster?.DataPathPort ?? null;
 }
+
+/** Which of these nodes a manager's list does not show as ready, one line each. */
+export function unready(list: readonly ListedNode[], names: readonly string[]): string[] {
+  return names.flatMap((name) => {
+    const state = list.find((one) => one.name === name)?.state ?? 'not listed';
+    return state === 'ready' ? [] : [`${name} is ${state}`];
+  });
+}

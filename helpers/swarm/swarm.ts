@@ -28,6 +28,7 @@ import {
   lbNamespace,
   type NodeWitness,
   overlayNamespace,
+  unfinished,
   withoutEpoch,
 } from './agreement.ts';
 import { layCable, type Plug, type Wire } from './cable.ts';
@@ -56,6 +57,7 @@ import {
   taskOnEachNode,
   viewHistory,
   viewSwarm,
+  withoutNodes,
 } from './view.ts';
 
 /** The probe, where every toolbox has it. */
@@ -84,6 +86,11 @@ export interface Underway<R extends ProbeRequest> {
   ended: () => Promise<SampleOf<R>[]>;
   /** Lets it finish what is running and returns all its samples. @throws Inconclusive (observer) when the probe broke. */
   stop: () => Promise<SampleOf<R>[]>;
+}
+
+/** Which nodes are asked whether they agree: all that are up unless some stand apart. */
+export interface Among {
+  apart?: readonly Node[];
 }
 
 /** A place from which traffic is sent: a task's network namespace, a node's, or a host outside the Swarm. */
@@ -363,6 +370,19 @@ export class Node {
   async startEngine(): Promise<void> {
     await this.toolbox.must('rm -f /proc/1/root/run/engine-down');
     this.up = true;
+  }
+
+  /**
+   * Stops its engine as it stands, as a starved or swapped-out process does, until {@link Node.thawEngine}: whatever it was
+   * asked stays unanswered, while its containers and the kernel go on.
+   */
+  async freezeEngine(): Promise<void> {
+    await this.toolbox.must('kill -STOP $(cat /proc/1/root/run/docker.pid)');
+  }
+
+  /** Ends {@link Node.freezeEngine}. */
+  async thawEngine(): Promise<void> {
+    await this.toolbox.must('kill -CONT $(cat /proc/1/root/run/docker.pid)');
   }
 
   /** Drops what the node sends to a port, wherever that is, and what it forwards there for its containers. */
@@ -939,28 +959,43 @@ export class Swarm {
   /**
    * Waits until on every node tasks = DNS = IPVS = marks, by member, and stays so.
    *
+   * @param among see {@link Swarm.agreement}.
    * @returns how long that took (ms).
    * @throws Violation with the timeline of what differed, per node.
    */
-  async settled(bounds: Convergence = SETTLE): Promise<number> {
+  async settled(bounds: Convergence = SETTLE, among: Among = {}): Promise<number> {
+    const nodes = among.apart ? `all but ${among.apart.map(({ name }) => name).join(' and ')}` : 'all nodes';
     return this.#time.spend('settling', () =>
-      converge('all nodes agree on every service', async () => (await this.agreement()).problems, bounds),
+      converge(`${nodes} agree on every service`, async () => (await this.agreement(among)).problems, bounds),
     );
   }
 
-  /** What every witness says now, and where they disagree. */
-  async agreement(): Promise<{ view: SwarmView; witnesses: NodeWitness[]; problems: string[] }> {
-    const view = await viewSwarm(this.manager.api);
-    const unfinished = view.services.filter(({ replicas, tasks }) => tasks.length !== replicas);
+  /**
+   * What every witness says now, and where they disagree.
+   *
+   * @param among.apart nodes cut off from the others: neither they nor tasks on them count, and no task need be there in their
+   *   place yet. What is left is the truth on the others' side.
+   */
+  async agreement({ apart = [] }: Among = {}): Promise<{
+    view: SwarmView;
+    witnesses: NodeWitness[];
+    problems: string[];
+  }> {
+    const whole = await viewSwarm(this.manager.api);
+    const names = apart.map(({ name }) => name);
+    const view = apart.length > 0 ? withoutNodes(whole, names) : whole;
+    const missing = unfinished(view);
     // While tasks are still starting, nothing else can agree: asking every node would only slow them down.
-    if (unfinished.length > 0) return { view, witnesses: [], problems: disagreements(view, []) };
+    if (missing.length > 0) return { view, witnesses: [], problems: missing };
     const asked = await Promise.all(
-      this.up.map((node) =>
-        this.#witness(node, view).catch((error: unknown) => {
-          if (error instanceof Violation) return error.message;
-          throw error;
-        }),
-      ),
+      this.up
+        .filter(({ name }) => !names.includes(name))
+        .map((node) =>
+          this.#witness(node, view).catch((error: unknown) => {
+            if (error instanceof Violation) return error.message;
+            throw error;
+          }),
+        ),
     );
     const silent = asked.filter((one) => typeof one === 'string');
     const witnesses = asked.filter((one) => typeof one !== 'string');
@@ -982,7 +1017,14 @@ export class Swarm {
         .filter(({ networks }) => networks.includes(network))
         .flatMap(({ name }) => [name, `tasks.${name}`]);
       // Asked with the network's name: a task on two networks may be told of either when it asks for the name alone.
-      const heard = await this.inside(asker).addresses(names.map((name) => `${name}.${network}`));
+      const heard = await this.inside(asker)
+        .addresses(names.map((name) => `${name}.${network}`))
+        .catch(async (error: unknown) => {
+          // An engine that was killed or cut off may not have told yet what became of its tasks: that is a disagreement, too.
+          const { status } = await node.toolbox.run(`[ -e /proc/${asker.pid}/ns/net ]`);
+          if (status === 0) throw error;
+          throw new Violation(`${node.name}: ${asker.containerName} is said to run, but its process is gone`);
+        });
       dns[network] = Object.fromEntries(names.map((name) => [name, heard.get(`${name}.${network}`) ?? []]));
     }
     return { node: node.name, generation: node.generation, namespaces, dns };

@@ -59,6 +59,15 @@ export function serviceIn({ services }: SwarmView, name: string): ServiceView {
   return found;
 }
 
+/** What a view is to those who are cut off from some nodes: without the tasks there, and with none due in their place. */
+export function withoutNodes(view: SwarmView, nodes: readonly string[]): SwarmView {
+  const services = view.services.map((service) => {
+    const tasks = service.tasks.filter(({ node }) => !nodes.includes(node));
+    return { ...service, tasks, replicas: tasks.length };
+  });
+  return { ...view, services };
+}
+
 /** Every running task of a view. @throws Inconclusive when there is none: nothing would be judged. */
 export function tasksIn({ services }: SwarmView): TaskView[] {
   const tasks = services.flatMap((service) => service.tasks);

@@ -1,0 +1,31 @@
+import { imageName } from '../engine/images.ts';
+import type { ApiPart } from './services.ts';
+import { laidOver } from './services.ts';
+import type { Node } from './swarm.ts';
+
+/** A container that no service made, as its engine shows it. */
+export interface Standalone {
+  running: boolean;
+  /** When it was started last, and how often its engine started it again. */
+  startedAt: string;
+  restarts: number;
+  pid: number;
+}
+
+/**
+ * Runs a container of the workload outside any service, as `docker run -d` does.
+ *
+ * @param also laid over the request (POST /containers/create), such as a network or a restart policy.
+ * @returns its id.
+ */
+export async function runStandalone(node: Node, also: ApiPart = {}): Promise<string> {
+  const container = await node.api.createContainer(laidOver({ Image: imageName('workload') }, also) as never);
+  await container.start();
+  return container.id;
+}
+
+/** Asks a node's engine for such a container. */
+export async function viewStandalone(node: Node, id: string): Promise<Standalone> {
+  const { State, RestartCount } = await node.api.getContainer(id).inspect();
+  return { running: State.Running, startedAt: State.StartedAt, restarts: RestartCount, pid: State.Pid };
+}

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { anySeed, chosen, walk } from './walk.ts';
+
+const DEEDS = ['scale', 'update', 'kill'] as const;
+
+test('a seed replays its walk, and another one walks elsewhere', () => {
+  assert.deepEqual(walk(DEEDS, 7, 20), walk(DEEDS, 7, 20));
+  assert.notDeepEqual(walk(DEEDS, 7, 20), walk(DEEDS, 8, 20));
+});
+
+test('a longer walk begins like a shorter one', () => {
+  assert.deepEqual(walk(DEEDS, 7, 20).slice(0, 5), walk(DEEDS, 7, 5));
+});
+
+test('every deed is done sooner or later', () => {
+  const done = new Set(walk(DEEDS, anySeed(), 200).map(({ deed }) => deed));
+  assert.deepEqual([...done].toSorted(), [...DEEDS].toSorted());
+});
+
+test('a number chooses one of the things there are', () => {
+  assert.equal(chosen(['a', 'b', 'c'], 4), 'b');
+  assert.throws(() => chosen([], 4), RangeError);
+});

@@ -1,0 +1,28 @@
+import fc from 'fast-check';
+
+/** One step of a random walk: what is done, and a number by which it is chosen to what. */
+export interface Step<D extends string> {
+  deed: D;
+  pick: number;
+}
+
+/** There are so many seeds. */
+const SEEDS = 2 ** 31;
+
+/** A number of chance to begin a walk with. */
+export function anySeed(): number {
+  return Math.floor(Math.random() * SEEDS);
+}
+
+/** A walk of so many steps, the same for the same seed; a longer walk begins like a shorter one. */
+export function walk<D extends string>(deeds: readonly D[], seed: number, steps: number): Step<D>[] {
+  const step = fc.record({ deed: fc.constantFrom(...deeds), pick: fc.nat() });
+  return fc.sample(step, { seed, numRuns: steps });
+}
+
+/** The one of some things that a step's number chooses. @throws RangeError when there are none. */
+export function chosen<T>(things: readonly T[], pick: number): T {
+  const thing = things[pick % things.length];
+  if (thing === undefined) throw new RangeError('there is nothing to choose from');
+  return thing;
+}
