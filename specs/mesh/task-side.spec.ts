@@ -173,7 +173,7 @@ test(
 );
 
 test(
-  ...clause('MESH-013', { disturbs: true }, async ({ swarm, evidence }) => {
+  ...clause('MESH-013', { disturbs: true, limitMs: 300_000 }, async ({ swarm, evidence }) => {
     const ports = meshServices(await swarm.view()).flatMap((service) => service.ports);
     const look = () =>
       swarm.everywhere(async (node) => ({
