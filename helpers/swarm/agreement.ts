@@ -49,6 +49,12 @@ export function virtualService(state: NamespaceState, mark: number): VirtualServ
   return state.ipvs?.find((one) => one.kind === 'fwmark' && one.fwmark === mark);
 }
 
+/** The addresses that get new connections under a mark: those of its real servers whose weight is not 0. */
+export function serversOf(state: NamespaceState, mark: number | undefined): string[] {
+  const { realServers = [] } = (mark !== undefined && virtualService(state, mark)) || {};
+  return realServers.filter(({ weight }) => weight > 0).map(({ address }) => address);
+}
+
 /** A rule of the mangle table that marks packets. */
 export interface MarkRule {
   chain: string;

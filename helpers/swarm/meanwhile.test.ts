@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { meanwhile, type Ongoing } from './meanwhile.ts';
+import { meanwhile, type Ongoing, together } from './meanwhile.ts';
 
 /** Tells when it begins and ends. */
 const told =
@@ -62,4 +62,11 @@ test('an observer that breaks is told, but not in place of the action that faile
     keep,
   );
   await assert.rejects(both, /the action failed\nwhat went on meanwhile was lost: the observer broke/);
+});
+
+test('several things go on as one', async () => {
+  const log: string[] = [];
+  const end = await together({ a: told(log, 'a'), b: told(log, 'b') })();
+  assert.deepEqual(log, ['a begins', 'b begins']);
+  assert.deepEqual(await end(), { a: 'seen by a', b: 'seen by b' });
 });

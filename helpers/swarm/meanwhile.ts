@@ -13,7 +13,8 @@ type Seen<M extends Record<string, Ongoing<unknown>>> = {
 
 /**
  * Does something while other things go on, such as traffic (`Vantage.sending`) or a look at the kernel many times a second
- * (`Node.ipvsOverTime`). All of them are under way before it begins, and are ended when it is done or has failed.
+ * (`Node.ipvsOverTime`). They begin one after another in the order given, all are under way before the action begins, and all are
+ * ended when it is done or has failed.
  *
  * @param keep gets what they saw, whatever became of the action.
  * @returns what each saw, every record of it.
@@ -23,9 +24,8 @@ export async function meanwhile<M extends Record<string, Ongoing<unknown>>>(
   action: () => Promise<unknown>,
   keep: (seen: Seen<M>) => Promise<void>,
 ): Promise<Seen<M>> {
-  const begun = await Promise.all(
-    Object.entries(ongoing).map(async ([name, begin]) => [name, await begin()] as const),
-  );
+  const begun: (readonly [string, () => Promise<unknown>])[] = [];
+  for (const [name, begin] of Object.entries(ongoing)) begun.push([name, await begin()]);
   const end = async () => {
     const seen = begun.map(async ([name, stop]) => [name, await stop()] as const);
     const all = Object.fromEntries(await Promise.all(seen)) as Seen<M>;
@@ -42,4 +42,14 @@ export async function meanwhile<M extends Record<string, Ongoing<unknown>>>(
     throw error;
   }
   return end();
+}
+
+/** Several things that go on at once as one, such as the same traffic from several places; they begin all at once. */
+export function together<T>(parts: Readonly<Record<string, Ongoing<T>>>): Ongoing<Record<string, T>> {
+  const all = async <R>(each: (readonly [string, () => Promise<R>])[]) =>
+    Promise.all(each.map(async ([name, act]) => [name, await act()] as const));
+  return async () => {
+    const begun = await all(Object.entries(parts));
+    return async () => Object.fromEntries(await all(begun));
+  };
 }

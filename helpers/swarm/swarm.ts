@@ -3,9 +3,11 @@ import { type Generation, generationOf } from '../catalogue/catalogue.ts';
 import { type EngineAddress, engineClient } from '../engine/client.ts';
 import { Inconclusive, Violation } from '../errors.ts';
 import { Capture, type CaptureOptions } from '../observe/capture.ts';
+import { ipvsChangesCommand } from '../observe/ipvs-over-time.ts';
 import { type LogPlaces, LogReader } from '../observe/logs.ts';
 import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
 import { datagramCommand, type Echo, parseEchoes, pingCommand } from '../observe/packets.ts';
+import { type IpvsChange, parseIpvsChanges } from '../observe/parse/ipvs-changes.ts';
 import type { Packet } from '../observe/parse/pcap.ts';
 import { type Listener, parseListeners } from '../observe/parse/ss.ts';
 import {
@@ -49,13 +51,17 @@ import {
 import {
   logLines,
   type NetworkView,
+  type ServiceRecord,
   type ServiceView,
   type SwarmView,
   serviceIn,
+  type TaskLife,
   type TaskRecord,
   type TaskView,
   taskOnEachNode,
   viewHistory,
+  viewLife,
+  viewRecord,
   viewSwarm,
   withoutNodes,
 } from './view.ts';
@@ -213,10 +219,17 @@ export class Vantage {
       window = 1,
       type = 'A' as const,
       server = EMBEDDED_DNS,
-    }: { count?: number; window?: number; type?: 'A' | 'AAAA' | 'PTR'; server?: string } = {},
+      proto = 'udp' as const,
+    }: {
+      count?: number;
+      window?: number;
+      type?: 'A' | 'AAAA' | 'PTR';
+      server?: string;
+      proto?: 'udp' | 'tcp';
+    } = {},
   ): Promise<DnsAnswer[]> {
     const questions = names.map((name) => ({ name, type }));
-    const samples = await this.probe({ kind: 'dns', server, questions, count, window });
+    const samples = await this.probe({ kind: 'dns', server, questions, count, window, proto });
     return samples.map((sample) => {
       if (!failed(sample)) return sample;
       const silence = `${names[sample.q]} asked from ${this.name} got no answer: ${sample.error}`;
@@ -224,9 +237,21 @@ export class Vantage {
     });
   }
 
-  /** Addresses in the answer to each name, in the order received. */
+  /** Addresses in the answer to each name, in the order received; one cut short is asked for again by TCP, as resolvers do (RFC 7766). */
   async addresses(names: readonly string[]): Promise<Map<string, string[]>> {
-    const answers = await this.resolve(names);
+    const short = await this.resolve(names);
+    const cut = short.flatMap(({ q, flags }) => (flags.tc ? [q] : []));
+    const whole =
+      cut.length > 0
+        ? await this.resolve(
+            cut.map((q) => names[q] ?? ''),
+            { proto: 'tcp' },
+          )
+        : [];
+    const answers = [
+      ...short.filter(({ q }) => !cut.includes(q)),
+      ...whole.map((answer) => ({ ...answer, q: cut[answer.q] })),
+    ];
     return new Map(
       names.map((name, i) => [
         name,
@@ -338,6 +363,17 @@ export class Node {
     return new Vantage(`${what} on ${this.name}`, (script, limitMs) =>
       this.#time.spend('observing', () => this.toolbox.run(`${enter} ${script}`, { limitMs })),
     );
+  }
+
+  /**
+   * The IPVS table of one namespace while something is done, for {@link meanwhile}: at its beginning and whenever anything but
+   * counters has changed, seen within a twentieth of a second.
+   */
+  ipvsOverTime(namespace: string): Ongoing<IpvsChange[]> {
+    return async () => {
+      const end = await this.within(namespace).begin(ipvsChangesCommand());
+      return async () => parseIpvsChanges(await end(0));
+    };
   }
 
   /** A network as this node's engine shows it. */
@@ -735,7 +771,7 @@ export class Swarm {
   }
 
   /** The network namespace of a task. */
-  inside(task: TaskView): Vantage {
+  inside(task: Pick<TaskView, 'node' | 'pid' | 'containerName'>): Vantage {
     return this.node(task.node).inside(task.pid, task.containerName.split('.').slice(0, 2).join('.'));
   }
 
@@ -772,6 +808,24 @@ export class Swarm {
   /** Every task a service has or had, also those that were shut down or failed, newest first. */
   async history(name: string): Promise<TaskRecord[]> {
     return this.#time.spend('observing', () => viewHistory(this.manager.api, name));
+  }
+
+  /** The same, with the life of each task's container. */
+  async lives(name: string): Promise<TaskLife[]> {
+    const records = await this.history(name);
+    return this.#time.spend('observing', () =>
+      Promise.all(
+        records.map(async (record): Promise<TaskLife> => {
+          const life = record.container && (await viewLife(this.node(record.node).api, record.container));
+          return life ? { ...record, life } : record;
+        }),
+      ),
+    );
+  }
+
+  /** A service as a manager holds it: what was asked for, and how far an update is. */
+  async record(name: string): Promise<ServiceRecord> {
+    return this.#time.spend('observing', () => viewRecord(this.manager.api, name));
   }
 
   /** What a task's container has printed, line by line: the workload's own record of signals and drains. */

@@ -101,7 +101,13 @@ export function vipOf({ name, vips }: ServiceView, network: string): string {
 }
 
 /** The names by which a service's tasks tell that it was they who answered. @throws Inconclusive when none runs. */
-export function hostNamesOf({ name, tasks }: Pick<ServiceView, 'name' | 'tasks'>): string[] {
+export function hostNamesOf({
+  name,
+  tasks,
+}: {
+  name: string;
+  tasks: readonly Pick<TaskView, 'container'>[];
+}): string[] {
   if (tasks.length === 0) throw new Inconclusive('lab', `${name} has no running task`);
   return tasks.map(({ container }) => container.slice(0, HOST_NAME_LENGTH));
 }
@@ -154,6 +160,16 @@ interface ApiService {
   };
 }
 
+/** A task's address by network name; networks on which it has none yet are left out. */
+function attachedAt({
+  NetworksAttachments = [],
+}: Pick<ApiTask, 'NetworksAttachments'>): Record<string, string> {
+  const attached = NetworksAttachments.filter(({ Addresses }) => Addresses?.[0]);
+  return Object.fromEntries(
+    attached.map(({ Network, Addresses }) => [Network.Spec.Name, withoutPrefix(Addresses?.[0] ?? '')]),
+  );
+}
+
 /** `10.0.1.5/24` -> `10.0.1.5`. @throws Error on anything else. */
 export function withoutPrefix(cidr: string): string {
   return ipaddr.parseCIDR(cidr)[0].toString();
@@ -204,12 +220,7 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
           // In global mode there are no slots: the node stands in its place (moby daemon/cluster/executor/container/container.go, name).
           containerName: `${name}.${slot || task.NodeID}.${task.ID}`,
           pid: task.Status.ContainerStatus?.PID ?? 0,
-          addresses: Object.fromEntries(
-            (task.NetworksAttachments ?? []).map(({ Network, Addresses }) => [
-              Network.Spec.Name,
-              withoutPrefix(Addresses?.[0] ?? ''),
-            ]),
-          ),
+          addresses: attachedAt(task),
         };
       });
     return {
@@ -249,6 +260,11 @@ export interface TaskRecord {
   slot: number;
   node: string;
   container: string;
+  containerName: string;
+  /** Process id of its first process, as its node sees it; 0 while and when there is none. */
+  pid: number;
+  /** Address by network name, without prefix length. */
+  addresses: Record<string, string>;
   /** What it is and what it shall be (swarmkit api/types.proto TaskState, lower case). */
   state: string;
   desired: string;
@@ -257,6 +273,69 @@ export interface TaskRecord {
   changedAt: number;
   exitCode: number | undefined;
   error: string | undefined;
+}
+
+/** The life of a task's container, by its node's engine; without it when there is none (any more). */
+export interface TaskLife extends TaskRecord {
+  life?: {
+    /** Process id of its first process while it runs, else 0: known here before the managers hear of it. */
+    pid: number;
+    /** Epoch ms; undefined while it has not begun, or ended. */
+    startedAt: number | undefined;
+    finishedAt: number | undefined;
+    exitCode: number;
+    /** When its health check failed or succeeded, oldest first; the last five at most. */
+    checks: { at: number; exitCode: number }[];
+  };
+}
+
+/** The life of a container, on its node's engine. */
+export async function viewLife(engine: Docker, container: string): Promise<TaskLife['life']> {
+  const inspected = await engine
+    .getContainer(container)
+    .inspect()
+    .catch((error: { statusCode?: number }) => {
+      if (error.statusCode === 404) return undefined;
+      throw error;
+    });
+  if (!inspected) return undefined;
+  const { Pid, StartedAt, FinishedAt, ExitCode, Health } = inspected.State;
+  // What has not happened is told by the zero time, long before 1970.
+  const moment = (text: string) => (Date.parse(text) > 0 ? Date.parse(text) : undefined);
+  return {
+    pid: Pid,
+    startedAt: moment(StartedAt),
+    finishedAt: moment(FinishedAt),
+    exitCode: ExitCode,
+    checks: (Health?.Log ?? []).map((check) => ({
+      at: Date.parse(String(check.End)),
+      exitCode: check.ExitCode,
+    })),
+  };
+}
+
+/** What a manager holds of a service: its specification, the one before, and how far an update of it is. */
+export interface ServiceRecord {
+  spec: ApiObject;
+  previous: ApiObject | undefined;
+  /** As in `updating`, `paused`, `completed`, `rollback_completed`; undefined when it was never updated. */
+  update: { state: string; message: string } | undefined;
+}
+type ApiObject = Readonly<Record<string, unknown>>;
+
+/** A service as a manager holds it. */
+export async function viewRecord(manager: Docker, service: string): Promise<ServiceRecord> {
+  const { Spec, PreviousSpec, UpdateStatus } = (await manager.getService(service).inspect()) as {
+    Spec: ApiObject;
+    PreviousSpec?: ApiObject;
+    UpdateStatus?: { State?: string; Message?: string };
+  };
+  const { State, Message = '' } = UpdateStatus ?? {};
+  return {
+    spec: Spec,
+    previous: PreviousSpec,
+    update: State ? { state: State, message: Message } : undefined,
+  };
 }
 
 /** Every task of a service, newest first. */
@@ -270,9 +349,12 @@ export async function viewHistory(manager: Docker, service: string): Promise<Tas
     >,
     manager.listNodes() as Promise<ApiNode[]>,
   ]);
-  const records = tasks.map(({ ID, Slot, NodeID, DesiredState, CreatedAt, Status }) => ({
+  const records = tasks.map(({ ID, Slot, NodeID, DesiredState, CreatedAt, Status, NetworksAttachments }) => ({
     id: ID,
     slot: Slot ?? 0,
+    containerName: `${service}.${Slot ?? 0}.${ID}`,
+    pid: Status.ContainerStatus?.PID ?? 0,
+    addresses: attachedAt({ NetworksAttachments }),
     node: nodes.find((node) => node.ID === NodeID)?.Description.Hostname ?? '',
     container: Status.ContainerStatus?.ContainerID ?? '',
     state: Status.State,
