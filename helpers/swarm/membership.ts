@@ -25,23 +25,21 @@ const ANSWER_MS = 10_000;
 /** Asks an engine. One that does not answer is no member: that is an answer too, for the lab is asked separately. */
 export async function viewOwnMembership(api: Docker): Promise<OwnMembership> {
   try {
-    const { Swarm } = await Promise.race([
-      api.info() as Promise<{ Swarm: ApiMembership }>,
-      tooLate(ANSWER_MS),
-    ]);
+    const { Swarm } = await promptly(api.info() as Promise<{ Swarm: ApiMembership }>);
     return { id: Swarm.NodeID, state: Swarm.LocalNodeState };
   } catch (error) {
     return { id: '', state: `no answer: ${messageOf(error)}` };
   }
 }
 
-/** Fails after a while: the client's own calls wait forever. */
-function tooLate(ms: number): Promise<never> {
-  return new Promise((_, reject) => {
-    AbortSignal.timeout(ms).addEventListener('abort', () =>
-      reject(new Error(`nothing within ${ms / 1000} s`)),
+/** An engine's answer, if it comes within 10 s: the client's own calls wait forever. @throws Error when it does not come. */
+export async function promptly<T>(answer: Promise<T>): Promise<T> {
+  const tooLate = new Promise<never>((_, reject) => {
+    AbortSignal.timeout(ANSWER_MS).addEventListener('abort', () =>
+      reject(new Error(`nothing within ${ANSWER_MS / 1000} s`)),
     );
   });
+  return Promise.race([answer, tooLate]);
 }
 
 interface ApiMembership {

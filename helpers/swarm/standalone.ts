@@ -1,4 +1,6 @@
 import { imageName } from '../engine/images.ts';
+import { messageOf } from '../errors.ts';
+import { promptly } from './membership.ts';
 import type { ApiPart } from './services.ts';
 import { laidOver } from './services.ts';
 import type { Node } from './swarm.ts';
@@ -24,8 +26,12 @@ export async function runStandalone(node: Node, also: ApiPart = {}): Promise<str
   return container.id;
 }
 
-/** Asks a node's engine for such a container. */
-export async function viewStandalone(node: Node, id: string): Promise<Standalone> {
-  const { State, RestartCount } = await node.api.getContainer(id).inspect();
-  return { running: State.Running, startedAt: State.StartedAt, restarts: RestartCount, pid: State.Pid };
+/** Asks a node's engine for such a container. @returns why there is no answer where there is none within 10 s. */
+export async function viewStandalone(node: Node, id: string): Promise<Standalone | string> {
+  try {
+    const { State, RestartCount } = await promptly(node.api.getContainer(id).inspect());
+    return { running: State.Running, startedAt: State.StartedAt, restarts: RestartCount, pid: State.Pid };
+  } catch (error) {
+    return `no answer from ${node.name}: ${messageOf(error)}`;
+  }
 }

@@ -14,10 +14,20 @@ export function anySeed(): number {
   return Math.floor(Math.random() * SEEDS);
 }
 
-/** A walk of so many steps, the same for the same seed; a longer walk begins like a shorter one. */
+/**
+ * A walk of so many steps, the same for the same seed; a longer walk begins like a shorter one. Deeds come in rounds: each once, in
+ * an order of chance.
+ */
 export function walk<D extends string>(deeds: readonly D[], seed: number, steps: number): Step<D>[] {
-  const step = fc.record({ deed: fc.constantFrom(...deeds), pick: fc.nat() });
-  return fc.sample(step, { seed, numRuns: steps });
+  const length = deeds.length;
+  const round = fc.tuple(
+    fc.shuffledSubarray([...deeds], { minLength: length }),
+    fc.array(fc.nat(), { minLength: length, maxLength: length }),
+  );
+  return fc
+    .sample(round, { seed, numRuns: Math.ceil(steps / length) })
+    .flatMap(([order, picks]) => order.map((deed, i) => ({ deed, pick: picks[i] ?? 0 })))
+    .slice(0, steps);
 }
 
 /** The one of some things that a step's number chooses. @throws RangeError when there are none. */

@@ -22,7 +22,7 @@ import { clause, judge, startWith, test } from '../../fixtures/test.ts';
 startWith(spread, { spares: 1 });
 
 test(
-  ...clause('NODE-003', { disturbs: true }, async ({ swarm, evidence }) => {
+  ...clause('NODE-003', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
     const before = await swarm.view();
     const w1 = swarm.node('w1');
     const entries = swarm.nodes.filter((node) => node !== w1);
@@ -60,7 +60,7 @@ test(
 );
 
 test(
-  ...clause('NODE-004', { disturbs: true, limitMs: 400_000 }, async ({ swarm, evidence }) => {
+  ...clause('NODE-004', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
     const w1 = swarm.node('w1');
     const before = await viewNodes(swarm.manager.api);
     const started = performance.now();

@@ -17,7 +17,7 @@ import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 startWith(spread, { spares: 1 });
 
 test(
-  ...clause('REG-003', { disturbs: true, limitMs: 400_000 }, async ({ swarm, evidence }) => {
+  ...clause('REG-003', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
     const before = await swarm.view();
     const workers = [swarm.node('w1'), swarm.node('w2')];
 
@@ -52,7 +52,7 @@ test(
 );
 
 test(
-  ...clause('REG-055', { disturbs: true, limitMs: 300_000 }, async ({ swarm, evidence }) => {
+  ...clause('REG-055', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
     const before = await swarm.view();
     const w1 = swarm.node('w1');
     const entries = swarm.nodes.filter((node) => node !== w1);

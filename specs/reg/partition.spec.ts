@@ -35,7 +35,7 @@ const GOSSIP = 7946;
 const VXLAN = 4789;
 
 test(
-  ...clause('REG-011', { disturbs: true, limitMs: 300_000 }, async ({ swarm, evidence }) => {
+  ...clause('REG-011', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
     const before = await swarm.view();
     const w1 = swarm.node('w1');
 
@@ -52,7 +52,7 @@ test(
 );
 
 test(
-  ...clause('REG-030', { disturbs: true, limitMs: 400_000 }, async ({ swarm, evidence }) => {
+  ...clause('REG-030', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
     const before = await swarm.view();
     const [m1, w1, w2] = [swarm.node('m1'), swarm.node('w1'), swarm.node('w2')];
     const vote = serviceIn(before, 'vote');
@@ -112,7 +112,7 @@ test(
 );
 
 test(
-  ...clause('REG-025', { disturbs: true, limitMs: 300_000 }, async ({ swarm, evidence }) => {
+  ...clause('REG-025', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
     const before = await swarm.view();
     const w1 = swarm.node('w1');
     const client = await swarm.client();
