@@ -1,7 +1,9 @@
+import { sameMembers } from '../judge/sets.ts';
 import { ECHO_HEADERS, type Echo } from '../observe/packets.ts';
 import { VXLAN_PORT } from '../observe/parse/pcap.ts';
 import { endpoint, failed, type HttpSample, type UdpSample } from '../observe/probe.ts';
 import type { NetworkOnNode } from './network.ts';
+import { HTTP_PORT } from './services.ts';
 import type { Swarm } from './swarm.ts';
 import type { NetworkView, TaskView } from './view.ts';
 
@@ -78,6 +80,23 @@ export function unanswered(questions: readonly Question[]): string[] {
 
 function placed({ containerName, node }: TaskView): string {
   return `${containerName.split('.').slice(0, 1).join('.')} on ${node}`;
+}
+
+/** Virtual IPs on a network that do not answer a task of their service as often as it has tasks, one line each. */
+export async function unansweredVips(swarm: Swarm, network: string): Promise<string[]> {
+  const { services } = await swarm.view();
+  const asked = services.map(async ({ name, vips, tasks: [from, ...more] }) => {
+    const vip = vips[network];
+    if (!vip) return [];
+    if (!from) return [`${name}: no task runs`];
+    const to = endpoint(vip, HTTP_PORT);
+    const samples = await swarm.inside(from).probe({ kind: 'http', to, count: 1 + more.length });
+    const expected = [from, ...more].map(({ container }) => container.slice(0, 12));
+    const answers = samples.map((one) => (failed(one) ? one.error : (one.container ?? 'not the workload')));
+    const judgement = sameMembers(expected, answers);
+    return judgement.ok ? [] : [`${name}: expected ${judgement.expected}, saw ${judgement.seen}`];
+  });
+  return (await Promise.all(asked)).flat();
 }
 
 /** What an overlay makes of large packets, see {@link atTheEdge}. */

@@ -12,7 +12,6 @@ import type { Packet } from '../observe/parse/pcap.ts';
 import { type Listener, parseListeners } from '../observe/parse/ss.ts';
 import {
   type DnsAnswer,
-  endpoint,
   failed,
   type ProbeRequest,
   parseLine,
@@ -42,7 +41,6 @@ import {
   type ApiPart,
   createNetworkBody,
   createServiceBody,
-  HTTP_PORT,
   laidOver,
   type NetworkSpec,
   type ServiceSpec,
@@ -746,31 +744,12 @@ export class Swarm {
     return { packets: Object.fromEntries(await Promise.all(packets)), result };
   }
 
-  /**
-   * Starts the workload on the outsider, where it serves until the Swarm is given back.
-   *
-   * @returns where it is reached over HTTP.
-   */
-  async serveOutside(): Promise<string> {
-    const at = endpoint(this.outsider.address, HTTP_PORT);
-    await this.outsider.must('sh -c "workload serve >/dev/null 2>&1 &"');
-    await until(
-      'the server outside answers',
-      async () => {
-        const [sample] = await this.outsider.probe({ kind: 'http', to: at, timeoutMs: 1000 });
-        return sample && !failed(sample) ? at : undefined;
-      },
-      { withinMs: 15_000, everyMs: 200 },
-    );
-    return at;
-  }
-
   /** A service as the API shows it now. @throws Inconclusive when there is none of that name. */
   async service(name: string): Promise<ServiceView> {
     return serviceIn(await this.view(), name);
   }
 
-  /** The network namespace of a task. */
+  /** The network namespace of a task, or of a container that no service made. */
   inside(task: Pick<TaskView, 'node' | 'pid' | 'containerName'>): Vantage {
     return this.node(task.node).inside(task.pid, task.containerName.split('.').slice(0, 2).join('.'));
   }
@@ -963,7 +942,10 @@ export class Swarm {
   }
 
   /** Kernel state of a task's namespace. */
-  async taskNamespace(task: TaskView, aspects?: readonly Aspect[]): Promise<NamespaceState> {
+  async taskNamespace(
+    task: Pick<TaskView, 'node' | 'container'>,
+    aspects?: readonly Aspect[],
+  ): Promise<NamespaceState> {
     const inspected = await this.node(task.node).api.getContainer(task.container).inspect();
     const key = inspected.NetworkSettings as unknown as { SandboxKey: string };
     return this.node(task.node).namespace(key.SandboxKey.slice(key.SandboxKey.lastIndexOf('/') + 1), aspects);

@@ -15,6 +15,7 @@ import {
   packetLine,
   type ServiceView,
   sameMembers,
+  serveOutside,
   serviceIn,
   type TaskView,
   vipOf,
@@ -109,7 +110,8 @@ test(
     const view = await swarm.view();
     const inner = serviceIn(view, 'inner');
     const client = first(serviceIn(view, 'client').tasks);
-    const outside = await swarm.serveOutside();
+    await serveOutside(swarm);
+    const outside = endpoint(swarm.outsider.address, HTTP_PORT);
 
     const networks = [...view.networks];
     for (const task of inner.tasks) {

@@ -1,0 +1,104 @@
+import { OURS, PROMISED } from '../../fixtures/bounds.ts';
+import {
+  complaint,
+  converge,
+  holdersOfAddresses,
+  network,
+  networkIn,
+  pass,
+  type Swarm,
+  sameMembers,
+  service,
+  type TaskRecord,
+  unansweredVips,
+} from '../../fixtures/domain.ts';
+import { voting } from '../../fixtures/stacks.ts';
+import { clause, type Evidence, expect, judge, startWith, test } from '../../fixtures/test.ts';
+
+startWith(voting);
+
+/** States in which a task waits for the allocator or for a place to run (swarmkit api/types.proto, TaskState). */
+const WAITING = ['new', 'pending'];
+
+/** What a task does that never got what it needs; anything else in full. */
+function told({ state, node, error }: TaskRecord): string {
+  return WAITING.includes(state) && node === ''
+    ? 'waits nowhere'
+    : `${state} on ${node || 'no node'} ${error ?? ''}`;
+}
+
+function lines(holders: Readonly<Record<string, string[]>> | undefined): string[] {
+  return Object.entries(holders ?? {}).map(([address, who]) => `${address} ${who.join(' and ')}`);
+}
+
+test(
+  ...clause('OVERLAY-008', { disturbs: true }, async ({ swarm, evidence }) => {
+    // Eight addresses less the first and last: gateway, balancer of w1, virtual IP and task of each service. Nothing is left.
+    const pool = '10.99.0.0/29';
+    await swarm.createNetwork(network('tight', { IPAM: { Config: [{ Subnet: pool }] } }));
+    await swarm.create(service('first', { networks: ['tight'], on: ['w1'] }));
+    await swarm.create(service('second', { networks: ['tight'], on: ['w1'] }));
+    await swarm.settled();
+    const full = await addressesOn(swarm, 'two services of one task', evidence);
+    expect(Object.keys(full).length, 'addresses in use').toBe(6);
+
+    await swarm.scale('second', 3);
+    await converge(
+      'tasks that found no address wait',
+      async () =>
+        complaint(
+          'tasks of second',
+          sameMembers(['1 × runs', '2 × waits nowhere'], counted(await swarm.history('second'))),
+        ),
+      OURS.addressesTaken,
+    );
+    await pass(PROMISED.overlapStaysMs);
+    const waiting = await swarm.history('second');
+    await evidence('tasks of the second service, two of them without an address', waiting);
+    judge('tasks of second', sameMembers(['1 × runs', '2 × waits nowhere'], counted(waiting)));
+    judge(
+      'addresses, with who holds them',
+      sameMembers(lines(full), lines(await addressesOn(swarm, 'two tasks wait', evidence))),
+    );
+    judge('virtual IPs that do not answer', sameMembers([], await unansweredVips(swarm, 'tight')));
+
+    // A service that goes gives back two addresses, its task's and its virtual IP: both tasks can start.
+    await swarm.remove('first');
+    await converge(
+      'the tasks that waited run',
+      async () =>
+        complaint('tasks of second', sameMembers(['3 × runs'], counted(await swarm.history('second')))),
+      PROMISED.addressFreed,
+    );
+    await swarm.settled();
+    const freed = await addressesOn(swarm, 'one service of three tasks', evidence);
+    expect(Object.keys(freed).length, 'addresses in use').toBe(6);
+    judge('virtual IPs that do not answer', sameMembers([], await unansweredVips(swarm, 'tight')));
+  }),
+);
+
+/** Who holds which address of the small network; nobody shares one. */
+async function addressesOn(
+  swarm: Swarm,
+  when: string,
+  evidence: Evidence,
+): Promise<Record<string, string[]>> {
+  const view = await swarm.view();
+  const own = { ...view, networks: [networkIn(view, 'tight')] };
+  const holders = (await holdersOfAddresses(swarm, own)).tight ?? {};
+  await evidence(`addresses, ${when}`, holders);
+  judge(
+    `addresses held twice, ${when}`,
+    sameMembers(
+      [],
+      lines(holders).filter((line) => line.includes(' and ')),
+    ),
+  );
+  return holders;
+}
+
+function counted(records: readonly TaskRecord[]): string[] {
+  const wanted = records.filter(({ desired }) => desired === 'running');
+  const kinds = wanted.map((one) => (one.state === 'running' ? 'runs' : told(one)));
+  return [...new Set(kinds)].map((kind) => `${kinds.filter((one) => one === kind).length} × ${kind}`);
+}
