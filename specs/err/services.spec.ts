@@ -12,6 +12,7 @@ import {
   inventory,
   namespaceOf,
   network,
+  type Swarm,
   sameMembers,
   service,
   serviceIn,
@@ -112,11 +113,7 @@ test(
       ],
       evidence,
     );
-    await converge(
-      'a port is chosen',
-      async () => ((await swarm.service('chosen')).ports.length > 0 ? [] : ['chosen has no port']),
-      PROMISED.networkAllocated,
-    );
+    await allocated(swarm, 'hosted', 'chosen');
     const chosen = first((await swarm.service('chosen')).ports).published;
 
     await refuses(
@@ -187,6 +184,7 @@ test(
   ...clause('ERR-003', { disturbs: true }, async ({ swarm, evidence }) => {
     const nowhere = { TaskTemplate: { Placement: { Constraints: ['node.hostname==nowhere'] } } };
     await swarm.create(service('everywhere', { replicas: 'global', also: nowhere }));
+    await allocated(swarm, 'everywhere');
     const unknown = { status: 400, tells: ['invalid resolution mode', 'random'] };
     const otherMode = { status: 501, tells: ['mode change is not allowed'] };
 
@@ -423,3 +421,15 @@ test(
     );
   }),
 );
+
+/** Waits until services have all that the manager gives them, which raises their version: only then nothing changes by itself. */
+async function allocated(swarm: Swarm, ...names: readonly string[]): Promise<void> {
+  const without = async () => {
+    const { services } = await swarm.view();
+    const done = services.filter(({ networks, vips }) => networks.every((network) => vips[network]));
+    return names
+      .filter((name) => !done.some((one) => one.name === name))
+      .map((name) => `${name} has no virtual IP`);
+  };
+  await converge('new services have their virtual IPs', without, PROMISED.networkAllocated);
+}
