@@ -1,16 +1,22 @@
 import { OURS, PROMISED } from '../../fixtures/bounds.ts';
 import {
+  answerTo,
   complaint,
   converge,
+  endpoint,
+  HTTP_PORT,
   holdersOfAddresses,
   network,
   networkIn,
   pass,
   type Swarm,
+  type SwarmView,
   sameMembers,
   service,
+  serviceIn,
   type TaskRecord,
   unansweredVips,
+  viewNetworks,
 } from '../../fixtures/domain.ts';
 import { voting } from '../../fixtures/stacks.ts';
 import { clause, type Evidence, expect, judge, startWith, test } from '../../fixtures/test.ts';
@@ -19,6 +25,73 @@ startWith(voting);
 
 /** States in which a task waits for the allocator or for a place to run (swarmkit api/types.proto, TaskState). */
 const WAITING = ['new', 'pending'];
+
+test(
+  ...clause('OVERLAY-007', { disturbs: true }, async ({ swarm, evidence }) => {
+    const before = await swarm.view();
+    const { subnet } = networkIn(before, 'front');
+    const onFront = async (view: SwarmView) =>
+      (await holdersOfAddresses(swarm, { ...view, networks: [networkIn(view, 'front')] })).front;
+    const holders = await onFront(before);
+    const made = {
+      same: subnet,
+      part: subnet.replace('0/24', '64/26'),
+      disjoint: '10.88.0.0/24',
+    };
+    const answers: Record<string, unknown> = {};
+    for (const [name, Subnet] of Object.entries(made))
+      answers[name] = await answerTo(swarm.createNetwork(network(name, { IPAM: { Config: [{ Subnet }] } })));
+    const accepted = Object.keys(made).filter((name) => (answers[name] as { accepted: boolean }).accepted);
+    expect(accepted, 'networks accepted').toContain('disjoint');
+    for (const name of accepted) await swarm.create(service(`on-${name}`, { networks: [name], on: ['w1'] }));
+
+    // The task on the disjoint network is created last and runs; the others have had at least as long.
+    await converge(
+      'a task on a disjoint network runs',
+      async () =>
+        complaint(
+          'states',
+          sameMembers(
+            ['running'],
+            (await swarm.history('on-disjoint')).map(({ state }) => state),
+          ),
+        ),
+      PROMISED.taskRuns,
+    );
+    await pass(PROMISED.overlapStaysMs);
+    const networks = (await viewNetworks(swarm.manager.api)).filter(({ name }) => name in made);
+    const tasks = await Promise.all(
+      accepted.map(async (name) => [name, await swarm.history(`on-${name}`)] as const),
+    );
+    await evidence('answers, networks, and tasks on them', { answers, networks, tasks });
+    judge(
+      'networks with addresses',
+      sameMembers(
+        [`disjoint ${made.disjoint}`],
+        networks.flatMap(({ name, pools }) => pools.map((pool) => `${name} ${pool.subnet}`)),
+      ),
+    );
+    for (const [name, records] of tasks.filter(([one]) => one !== 'disjoint'))
+      judge(`tasks on the overlapping network ${name}`, sameMembers(['waits nowhere'], records.map(told)));
+
+    const after = await swarm.view();
+    judge(
+      'addresses on the first network, with who holds them',
+      sameMembers(lines(holders), lines(await onFront(after))),
+    );
+    const client = await swarm.client();
+    const vip = serviceIn(after, 'vote').vips.front ?? 'none';
+    const samples = await client.probe({ kind: 'http', to: endpoint(vip, HTTP_PORT), count: 4 });
+    await evidence('answers on the first network', samples);
+    judge(
+      'requests on the first network that failed',
+      sameMembers(
+        [],
+        samples.flatMap((one) => ('error' in one ? [one.error ?? ''] : [])),
+      ),
+    );
+  }),
+);
 
 /** What a task does that never got what it needs; anything else in full. */
 function told({ state, node, error }: TaskRecord): string {
