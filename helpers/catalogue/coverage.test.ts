@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadCatalogue } from './catalogue.ts';
+import { loadCatalogue, loadRegressions } from './catalogue.ts';
 import { type CoverageProblem, coverage, findInCode, readSources } from './coverage.ts';
 
 const catalogue = new Map([
@@ -90,6 +90,19 @@ test('code is found after a string that holds an escaped quote, an apostrophe in
   assert.deepEqual(
     [...findInCode(text, /hit\(/)].map(({ line }) => line),
     [5],
+  );
+});
+
+test('every failure that users met is caught by a clause, or says why by none', () => {
+  const caught = new Set(
+    [...loadCatalogue().values()].flatMap(({ regressions }) => regressions.map(({ id }) => id)),
+  );
+  const wrong = [...loadRegressions().values()].filter(
+    ({ id, elsewhere }) => caught.has(id) === (elsewhere !== undefined),
+  );
+  assert.deepEqual(
+    wrong.map(({ id }) => id),
+    [],
   );
 });
 
