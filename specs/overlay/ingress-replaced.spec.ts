@@ -68,7 +68,7 @@ test(
 
     await swarm.createNetwork(mesh);
     await swarm.create(service('vote', { ...both, publish: VOTE_PORT }));
-    await swarm.settled();
+    await swarm.settled(PROMISED.portAnswers);
     const view = await swarm.view();
     const [now, vote] = [ingressNetwork(view), serviceIn(view, 'vote')];
     const tasks = hostNamesOf(vote);
