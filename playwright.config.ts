@@ -11,7 +11,8 @@ export default defineConfig({
   outputDir: path.join(OUT_DIR, 'raw'),
   globalSetup: './fixtures/setup.ts',
   // A run that is to take long says so; its long clauses then set its limits.
-  ...(process.env.SOAK ? {} : { globalTimeout: RUN_LIMIT_MS, grepInvert: /@soak/ }),
+  ...(process.env.SOAK ? {} : { globalTimeout: RUN_LIMIT_MS }),
+  grepInvert: [...(process.env.SOAK ? [] : [/@soak/]), ...(process.env.DRAFTS === 'yes' ? [] : [/@draft/])],
   // Each worker has a lab of its own.
   workers: defaultSlots(),
   // A behaviour that holds only sometimes does not hold.

@@ -105,7 +105,7 @@ function section(clause: ClauseData, record: VerdictRecord): string {
   );
   return [
     `## ${id} ${verbatim(title)}`,
-    `**Level** ${level}${clause.core ? ', core' : ''}`,
+    `**Level** ${level}${clause.core ? ', core' : ''}${clause.draft ? ', a draft that is not judged yet' : ''}${clause.soak ? ', long' : ''}`,
     verbatim(statement),
     `**How it is judged.** ${verbatim(observe)}`,
     ...(engines ? [`**Engines.** ${verbatim(engines)}`] : []),

@@ -28,6 +28,8 @@ const Clause = z.strictObject({
   core: z.boolean(),
   /** Takes long by nature: judged only when SOAK says how long it may. */
   soak: z.boolean().optional(),
+  /** Written, but not yet seen to judge rightly: left out unless the setting DRAFTS says yes. */
+  draft: z.boolean().optional(),
   /** What a user may rely on. */
   statement: text,
   /** Where the promise and the expected values come from, versioned where the source is. */

@@ -26,6 +26,7 @@ for (const [name, value] of Object.entries({
   ENGINE: 'debian:buster',
   NODES: '9m9w',
   SOAK: 'long',
+  DRAFTS: 'maybe',
   LAB_CACHE: 'relative',
   LAB_CACHE_SIZE: 'much',
   LAB_MEMORY: '6G',

@@ -90,6 +90,12 @@ export const SETTINGS = {
         .refine((seed) => seed < 2 ** 31),
     ]),
   },
+  DRAFTS: {
+    meaning: 'whether clauses are judged, too, that were not yet seen to judge rightly',
+    known: 'yes, no',
+    default: 'no',
+    schema: z.enum(['yes', 'no']),
+  },
   LAB_CACHE: {
     meaning: 'folder for packages, images and checkpoints',
     known: 'an absolute path',

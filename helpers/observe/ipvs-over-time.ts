@@ -1,7 +1,7 @@
 import { quote } from './shell.ts';
 
 /** Ours: how often the table is read. It costs one read of a file each time, and what is printed are changes. */
-const EVERY_SECONDS = 0.05;
+const EVERY_SECONDS = 0.1;
 
 /**
  * A command that prints the table of IPVS in its network namespace now and whenever it has changed, its counters left out, with

@@ -365,7 +365,7 @@ export class Node {
 
   /**
    * The IPVS table of one namespace while something is done, for {@link meanwhile}: at its beginning and whenever anything but
-   * counters has changed, seen within a twentieth of a second.
+   * counters has changed, seen within a tenth of a second.
    */
   ipvsOverTime(namespace: string): Ongoing<IpvsChange[]> {
     return async () => {

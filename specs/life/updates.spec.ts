@@ -23,7 +23,7 @@ import {
   watch,
   wrongOnEach,
 } from '../../fixtures/domain.ts';
-import { lifecycle, SECOND, SOLO_PORT } from '../../fixtures/stacks.ts';
+import { lifecycle, SECOND, SOLO_PORT, WEB_PORT } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(lifecycle);
@@ -93,6 +93,51 @@ test(
           pause,
           `ms from one task of ${name} that runs to the next that is replaced`,
         ).toBeGreaterThanOrEqual(name === 'records' ? delayMs : 0);
+    }
+  }),
+);
+
+test(
+  ...clause('LIFE-007', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence }) => {
+    const view = await swarm.view();
+    const web = serviceIn(view, 'web');
+    const to = endpoint(vipOf(web, 'front'), HTTP_PORT);
+    const [one, other] = serviceIn(view, 'client').tasks;
+    const seen = await meanwhile(
+      {
+        // By the balancer of the client's node to a task anywhere, and by a node's ingress to one.
+        one: swarm.inside(first(one ? [one] : [])).sending({ kind: 'http', to }),
+        other: swarm.inside(first(other ? [other] : [])).sending({ kind: 'http', to }),
+        outside: swarm.outsider.sending({
+          kind: 'http',
+          to: swarm.nodes.map(({ address }) => endpoint(address, WEB_PORT)),
+        }),
+      },
+      async () => {
+        const UpdateConfig = { Order: 'start-first', Parallelism: 1, Monitor: SECOND };
+        await swarm.update('web', { UpdateConfig, TaskTemplate: { ForceUpdate: 1 } });
+        await updated(swarm, 'web', 'completed');
+        await swarm.settled(OURS.taskReplaced);
+        await pass(OURS.quietMs);
+      },
+      (requests) => evidence('requests during the update', requests),
+    );
+    const now = await swarm.service('web');
+    const lives = await swarm.lives('web');
+    await evidence('tasks', lives);
+    for (const { slot, life } of lives.filter(({ id }) => now.tasks.some((task) => task.id === id))) {
+      const former = lives.find((task) => task.slot === slot && web.tasks.some(({ id }) => id === task.id));
+      expect(
+        Number(former?.life?.finishedAt) - Number(life?.startedAt),
+        `ms for which both tasks of web.${slot} lived`,
+      ).toBeGreaterThan(0);
+    }
+    for (const [from, samples] of Object.entries(seen)) {
+      judge(`requests from ${from}`, allAnswered(samples, 50));
+      judge(
+        `tasks that answered ${from}, old and new`,
+        sameMembers([...hostNamesOf(web), ...hostNamesOf(now)], [...new Set(answeredBy(samples))]),
+      );
     }
   }),
 );

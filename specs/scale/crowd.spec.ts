@@ -1,0 +1,169 @@
+import { PROMISED } from '../../fixtures/bounds.ts';
+import {
+  addressesOf,
+  allAnswered,
+  answeredBy,
+  complaint,
+  endpoint,
+  evenCounts,
+  first,
+  HTTP_PORT,
+  hostNamesOf,
+  ingressNetwork,
+  lbNamespace,
+  markOfVip,
+  markRules,
+  networkIn,
+  pairs,
+  sameMembers,
+  serversOf,
+  serviceIn,
+  strictRotation,
+  vipOf,
+  watch,
+} from '../../fixtures/domain.ts';
+import { CROWD_PORT, crowd, FORTY } from '../../fixtures/stacks.ts';
+import { clause, judge, startWith, test } from '../../fixtures/test.ts';
+
+startWith(crowd);
+
+test(
+  ...clause('SCALE-003', async ({ swarm, evidence }) => {
+    const view = await swarm.view();
+    const many = serviceIn(view, 'many');
+    const networks = [networkIn(view, 'front'), ingressNetwork(view)];
+    await watch(
+      'all tasks of a large service are in names and balancers',
+      {
+        // Thirty addresses are more than a datagram of 512 bytes takes: the whole answer comes by TCP.
+        look: async () => ({
+          balancers: await swarm.balancers(view, ['ipvs', 'rules']),
+          heard: await swarm.hear(view, 'front', ['tasks.many']),
+        }),
+        wrong: ({ balancers, heard }) =>
+          Object.fromEntries(
+            swarm.nodes.map(({ name }) => {
+              const tables = networks.flatMap((network) => {
+                const own = balancers.find((one) => one.node === name && one.network === network.name);
+                const servers = own
+                  ? serversOf(own.state, markOfVip(own.state, vipOf(many, network.name), own.markChain))
+                  : [];
+                return complaint(
+                  `servers on ${network.name}`,
+                  sameMembers(addressesOf(many, network.name), servers),
+                );
+              });
+              const names = sameMembers(addressesOf(many, 'front'), heard[name]?.['tasks.many'] ?? []);
+              return [name, [...tables, ...complaint('addresses of tasks.many', names)]];
+            }),
+          ),
+        keep: (seen) => evidence('balancers and names', seen),
+      },
+      PROMISED.namesFollowTasks,
+    );
+
+    const ask = (port: number, ip: string) => ({ kind: 'http', to: endpoint(ip, port), count: 120 }) as const;
+    const client = first(serviceIn(view, 'client').tasks);
+    const inside = await swarm.inside(client).probe(ask(HTTP_PORT, vipOf(many, 'front')));
+    const outside = await swarm.outsider.probe(ask(CROWD_PORT, swarm.manager.address));
+    await evidence('answers', { inside, outside });
+    for (const [from, samples] of Object.entries({ inside, outside })) {
+      judge(`requests from ${from}`, allAnswered(samples, 120));
+      judge(`tasks that answer ${from}, four times each`, evenCounts(answeredBy(samples), hostNamesOf(many)));
+      judge(`tasks that answer ${from} in turn`, strictRotation(answeredBy(samples), hostNamesOf(many)));
+    }
+  }),
+);
+
+test(
+  ...clause('SCALE-004', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence }) => {
+    const view = await swarm.view();
+    const street = networkIn(view, 'street');
+    const services = FORTY.map((name) => serviceIn(view, name));
+    const clients = serviceIn(view, 'client').tasks;
+    const vips = services.map((service) => vipOf(service, 'street'));
+    const heard = await swarm.hear(view, 'street', FORTY);
+    const answers = await swarm.everywhere((node) =>
+      swarm
+        .inside(first(clients.filter((task) => task.node === node.name)))
+        .probe({ kind: 'http', to: vips.map((vip) => endpoint(vip, HTTP_PORT)), parallel: 8 }),
+    );
+    const balancers = (await swarm.balancers(view, ['ipvs', 'rules'])).filter(
+      ({ network }) => network === 'street',
+    );
+    await evidence('services, names, answers and balancers', { services, heard, answers, balancers });
+
+    judge('virtual IPs, each of one service', sameMembers([...new Set(vips)], vips));
+    for (const { name: node } of swarm.nodes) {
+      const names = pairs(Object.fromEntries(services.map(({ name }, i) => [name, vips[i] ?? 'none'])));
+      const told = Object.entries(heard[node] ?? {}).map(
+        ([name, addresses]) => `${name}=${addresses.join('+')}`,
+      );
+      judge('virtual IPs by name', sameMembers(names, told), { node });
+      const tasks = services.map((service, i) => `${vips[i]}:${HTTP_PORT} ${hostNamesOf(service)}`);
+      const answered = (answers[node] ?? []).map((sample) => `${sample.to} ${answeredBy([sample])}`);
+      judge('tasks that answer for virtual IPs', sameMembers(tasks, answered), { node });
+
+      const { state, markChain } = first(balancers.filter((one) => one.node === node));
+      const marks = services.map((service) => markOfVip(state, vipOf(service, 'street'), markChain));
+      judge('marks, each of one service', sameMembers([...new Set(marks)].map(String), marks.map(String)), {
+        node,
+      });
+      const due = services.map(
+        ({ name, ...service }) => `${name} ${addressesOf({ name, ...service }, 'street')}`,
+      );
+      const servers = services.map(({ name }, i) => `${name} ${serversOf(state, marks[i])}`);
+      judge('servers by service', sameMembers(due, servers), { node });
+    }
+
+    await Promise.all(FORTY.map((name) => swarm.remove(name)));
+    const kept = vipOf(serviceIn(view, 'client'), 'street');
+    await watch(
+      'nothing is left of forty removed services',
+      {
+        look: async () => ({
+          balancers: await swarm.everywhere((node) =>
+            node.namespace(lbNamespace(street, node.generation), ['ipvs', 'rules', 'links']),
+          ),
+          heard: await swarm.hear(view, 'street', [...FORTY, ...FORTY.map((name) => `tasks.${name}`)]),
+        }),
+        wrong: ({ balancers: now, heard: names }) =>
+          Object.fromEntries(
+            Object.entries(now).map(([node, state]) => [
+              node,
+              [
+                ...complaint(
+                  'addresses with a mark',
+                  sameMembers(
+                    [`${kept}/32`],
+                    markRules(state).map(({ destination }) => destination),
+                  ),
+                ),
+                ...complaint(
+                  'IPVS services',
+                  sameMembers(
+                    [`FWM ${markOfVip(state, kept, swarm.node(node).generation.vipMark.chain)}`],
+                    (state.ipvs ?? []).map((one) => (one.kind === 'fwmark' ? `FWM ${one.fwmark}` : one.kind)),
+                  ),
+                ),
+                ...complaint(
+                  'virtual IPs',
+                  sameMembers(
+                    [],
+                    vips.filter((vip) =>
+                      state.links?.some(({ addresses }) => addresses.some(({ address }) => address === vip)),
+                    ),
+                  ),
+                ),
+                ...Object.entries(names[node] ?? {}).flatMap(([name, addresses]) =>
+                  addresses.map((one) => `${name} is ${one}`),
+                ),
+              ],
+            ]),
+          ),
+        keep: (seen) => evidence('what is left', seen),
+      },
+      PROMISED.crowdRemoved,
+    );
+  }),
+);
