@@ -105,7 +105,7 @@ export const SETTINGS = {
   LAB_CACHE_SIZE: {
     meaning: 'checkpoints kept; the least recently used go first',
     known: 'a size such as 20G',
-    default: '20G',
+    default: '30G',
     schema: size,
   },
   LAB_MEMORY: {
