@@ -1,6 +1,7 @@
 import { imageName } from '../engine/images.ts';
 import { type ApiPart, laidOver } from './services.ts';
 import type { Node, Vantage } from './swarm.ts';
+import { withoutPrefix } from './view.ts';
 
 /** A container of the workload that belongs to no service. */
 export interface PlainContainer {
@@ -35,4 +36,11 @@ export async function runContainer(
     startedAt: State.StartedAt,
     inside: node.inside(State.Pid, name),
   };
+}
+
+/** Addresses of containers on one of a node's networks, by container name, as its engine shows them. */
+export async function addressesAt({ api }: Node, network: string): Promise<Map<string, string>> {
+  const { Containers } = await api.getNetwork(network).inspect();
+  const endpoints: { Name: string; IPv4Address: string }[] = Object.values(Containers ?? {});
+  return new Map(endpoints.map(({ Name, IPv4Address }) => [Name, withoutPrefix(IPv4Address)]));
 }

@@ -1,5 +1,6 @@
 import { PROMISED } from '../../fixtures/bounds.ts';
 import {
+  addressesAt,
   answeredBy,
   complaint,
   endpoint,
@@ -28,15 +29,12 @@ startWith(stack(), unjoined);
 test(
   ...clause('ISO-004', { disturbs: true, limitMs: 420_000 }, async ({ swarm: lab, evidence }) => {
     const nodes = lab.everyone;
-    // What has nothing to do with any Swarm: two containers on a bridge, each of which finds the other by its name.
+    // What has nothing to do with any Swarm: two containers on a bridge.
     const plain = await lab.everywhere(async (node) => {
       await node.api.createNetwork({ Name: HOME, Driver: 'bridge' });
-      return Promise.all(
-        ['left', 'right'].map((name) => runContainer(node, { name, network: HOME, also: alias(name) })),
-      );
+      return Promise.all(['left', 'right'].map((name) => runContainer(node, { name, network: HOME })));
     }, nodes);
     const networks = await lab.everywhere(networksOf, nodes);
-    await atHome('before there is a Swarm', nodes, plain, evidence);
 
     const swarm = await lab.foundOfSpares();
     await swarm.createNetwork(network('open', { Attachable: true }));
@@ -45,11 +43,10 @@ test(
     // One that is at home, too, and one that is not.
     await lab.everywhere(async (node) => {
       const own = plain[node.name] ?? [];
-      own.push(await runContainer(node, { name: 'guest', network: HOME, also: alias('guest') }));
+      own.push(await runContainer(node, { name: 'guest', network: HOME }));
       await node.api.getNetwork('open').connect({ Container: 'guest' });
       own.push(await runContainer(node, { name: 'stranger', network: 'open' }));
     }, nodes);
-    await atHome('as members', nodes, plain, evidence);
     const [manager, worker] = swarm.nodes;
     if (!manager || !worker) throw new Error('two nodes are needed');
     for (const { name, api } of [manager, worker]) {
@@ -87,75 +84,33 @@ test(
     ] as const) {
       await swarm.leave(node, { force });
       await nothingLeft(node, plain[node.name] ?? [], networks[node.name] ?? [], evidence);
+      await reachAtHome(node, plain[node.name] ?? [], evidence);
     }
-    await lab.everywhere(async (node) => {
-      plain[node.name]?.push(await runContainer(node, { name: 'late', network: HOME, also: alias('late') }));
-    }, nodes);
-    await atHome('after the Swarm', nodes, plain, evidence);
   }),
 );
 
 const HOME = 'home';
 
-/** A second name on the bridge, as Compose gives. */
-function alias(name: string) {
-  return { NetworkingConfig: { EndpointsConfig: { [HOME]: { Aliases: [`${name}-too`] } } } };
-}
-
 async function networksOf({ api }: Node): Promise<string[]> {
   return (await viewNetworks(api)).map(({ name, id }) => `${name} ${id}`);
 }
 
-/** Every container on the bridge finds every other by both its names, at its address there, and is answered. */
-async function atHome(
-  when: string,
-  nodes: readonly Node[],
-  plain: Readonly<Record<string, readonly PlainContainer[]>>,
-  evidence: Evidence,
-) {
-  for (const node of nodes) {
-    const { Containers } = await node.api.getNetwork(HOME).inspect();
-    const addresses = new Map(
-      Object.values((Containers ?? {}) as Record<string, { Name: string; IPv4Address: string }>).map(
-        ({ Name, IPv4Address }) => [Name, IPv4Address.replace(/\/.*/, '')],
-      ),
-    );
-    const own = (plain[node.name] ?? []).filter(({ name }) => name !== 'stranger');
+/** Every container on the bridge is answered by every other, at its address there. */
+async function reachAtHome(node: Node, plain: readonly PlainContainer[], evidence: Evidence) {
+  const addresses = await addressesAt(node, HOME);
+  const own = plain.filter(({ name }) => name !== 'stranger');
+  for (const asker of own) {
+    const to = own.map(({ name }) => endpoint(addresses.get(name) ?? '', HTTP_PORT));
+    const answers = await asker.inside.probe({ kind: 'http', to });
+    await evidence(`answers to ${asker.name} on ${node.name}`, answers);
     judge(
-      `containers on ${HOME} of ${node.name} ${when}`,
+      `who answers ${asker.name} on ${HOME} of ${node.name}`,
       sameMembers(
-        own.map(({ name }) => name),
-        [...addresses.keys()],
+        own.map(({ id }) => id.slice(0, 12)),
+        answeredBy(answers),
       ),
       { node: node.name },
     );
-    for (const asker of own) {
-      // Not for its own: the guest has that on two networks.
-      const others = own.filter(({ name }) => name !== asker.name);
-      const names = others.flatMap(({ name }) => [name, `${name}-too`]);
-      const heard = await asker.inside.addresses(names);
-      const answers = await asker.inside.probe({
-        kind: 'http',
-        to: others.map(({ name }) => endpoint(addresses.get(name) ?? '', HTTP_PORT)),
-      });
-      await evidence(`${when}: ${asker.name} on ${node.name}`, { heard: Object.fromEntries(heard), answers });
-      judge(
-        `addresses by name, as ${asker.name} hears them ${when}`,
-        sameMembers(
-          others.flatMap(({ name }) => [name, `${name}-too`].map((one) => `${one} ${addresses.get(name)}`)),
-          names.flatMap((name) => (heard.get(name) ?? []).map((address) => `${name} ${address}`)),
-        ),
-        { node: node.name },
-      );
-      judge(
-        `who answers ${asker.name} ${when}`,
-        sameMembers(
-          others.map(({ id }) => id.slice(0, 12)),
-          answeredBy(answers),
-        ),
-        { node: node.name },
-      );
-    }
   }
 }
 

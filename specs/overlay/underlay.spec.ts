@@ -10,8 +10,6 @@ import {
   ingressNetwork,
   type Node,
   networkIn,
-  type Packet,
-  packetLine,
   type Swarm,
   type SwarmView,
   sameMembers,
@@ -27,6 +25,7 @@ import {
 } from '../../fixtures/domain.ts';
 import { ENDS_PORT, endToEnd, endToEndSecret, unjoined } from '../../fixtures/stacks.ts';
 import { clause, type Evidence, judge, startWith, test } from '../../fixtures/test.ts';
+import { bothWays, DATA, listen, MANAGEMENT, ways } from '../../fixtures/underlay.ts';
 
 // By which address and port nodes carry their overlays is said when a Swarm is founded: each clause founds its own.
 startWith(stack(), unjoined);
@@ -148,10 +147,6 @@ test(
 
 /** Namespaces of overlays, by the beginning of their names (see withoutEpoch). */
 const OVERLAYS = ['[0-9]*-*'];
-/** Raft and joining, and gossip. */
-const MANAGEMENT_PORTS = [2377, 7946];
-const MANAGEMENT = MANAGEMENT_PORTS.map((port) => `port ${port}`).join(' or ');
-const DATA = `udp port ${VXLAN_PORT} or esp`;
 /** Bytes of an answer that takes more than a hundred full packets. */
 const LARGE = 200_000;
 
@@ -207,57 +202,4 @@ async function judgeForwarding(
       });
     }
   }
-}
-
-/** Listens on interfaces of all nodes of the lab until the end. */
-async function listen(
-  lab: Swarm,
-  options: { filter: string; vxlanPort?: number },
-  links: (node: Node) => readonly string[],
-) {
-  const captures = await Promise.all(
-    lab.everyone.flatMap((node) =>
-      links(node).map(async (link) => ({
-        node: node.name,
-        link,
-        capture: await node.vantage.listen({ ...options, link, keepBytes: 128 }),
-      })),
-    ),
-  );
-  return {
-    async end(evidence: Evidence): Promise<{ node: string; packets: Packet[] }[]> {
-      const seen = captures.map(async ({ node, link, capture }) => {
-        const packets = await capture.stop();
-        await evidence(`packets on ${link} of ${node}`, packets.map(packetLine).join('\n'));
-        return { node, packets };
-      });
-      return Promise.all(seen);
-    },
-  };
-}
-
-/** From where to where, and what, each once. */
-function ways(packets: readonly Packet[]): string[] {
-  return [...new Set(packets.map((packet) => `${packet.ip?.from} > ${packet.ip?.to} ${kind(packet)}`))];
-}
-
-function kind({ ip, tcp, udp, esp }: Packet): string {
-  const ports = tcp ?? udp;
-  if (ports && MANAGEMENT_PORTS.some((port) => [ports.fromPort, ports.port].includes(port)))
-    return 'management';
-  if (esp) return 'esp';
-  return udp ? `udp to ${udp.port}` : `protocol ${ip?.protocol}`;
-}
-
-/** Each of these kinds from each node to every other, as {@link ways} tells them. */
-function bothWays(
-  nodes: readonly Node[],
-  address: (node: Node) => string,
-  kinds: readonly string[],
-): string[] {
-  return nodes.flatMap((from) =>
-    nodes
-      .filter((to) => to !== from)
-      .flatMap((to) => kinds.map((one) => `${address(from)} > ${address(to)} ${one}`)),
-  );
 }
