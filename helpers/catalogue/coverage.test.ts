@@ -94,9 +94,9 @@ test('code is found after a string that holds an escaped quote, an apostrophe in
 });
 
 test('every failure that users met is caught by a clause, or says why by none', () => {
-  const caught = new Set(
-    [...loadCatalogue().values()].flatMap(({ regressions }) => regressions.map(({ id }) => id)),
-  );
+  // A draft was not seen to judge rightly: it catches nothing yet.
+  const judging = [...loadCatalogue().values()].filter(({ draft }) => !draft);
+  const caught = new Set(judging.flatMap(({ regressions }) => regressions.map(({ id }) => id)));
   const wrong = [...loadRegressions().values()].filter(
     ({ id, elsewhere }) => caught.has(id) === (elsewhere !== undefined),
   );

@@ -105,6 +105,7 @@ const toolbox: Recipe = {
     'curl',
     'socat',
     'tcpdump',
+    'gzip',
     'jq',
     'perl-base',
   ],

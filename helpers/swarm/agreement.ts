@@ -122,7 +122,10 @@ export function disagreements(view: SwarmView, witnesses: readonly NodeWitness[]
 export function unfinished({ services }: SwarmView): string[] {
   return services
     .filter(({ replicas, tasks }) => replicas !== tasks.length)
-    .map(({ name, replicas, tasks }) => `API: ${name} wants ${replicas} tasks, ${tasks.length} run`);
+    .map(({ name, replicas, tasks, underway = [] }) => {
+      const others = underway.length > 0 ? `, others are ${underway.join(', ')}` : '';
+      return `API: ${name} wants ${replicas} tasks, ${tasks.length} run${others}`;
+    });
 }
 
 function dnsProblems({ node, dns }: NodeWitness, service: ServiceView): string[] {

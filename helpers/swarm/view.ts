@@ -38,6 +38,8 @@ export interface ServiceView {
   ports: { published: number; target: number; protocol: string; mode: string }[];
   networks: string[];
   tasks: TaskView[];
+  /** States of the tasks that shall run and do not; left out where there is none. */
+  underway?: string[];
 }
 
 /** What a manager's API says about the Swarm at one moment; serialisable. */
@@ -207,8 +209,10 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
   const nodeName = new Map(apiNodes.map((node) => [node.ID, node.Description.Hostname]));
   const services = apiServices.map((api): ServiceView => {
     const name = api.Spec.Name;
-    const tasks = apiTasks
-      .filter((task) => task.ServiceID === api.ID && task.Status.State === 'running')
+    const wanted = apiTasks.filter((task) => task.ServiceID === api.ID);
+    const underway = wanted.map(({ Status }) => Status.State).filter((state) => state !== 'running');
+    const tasks = wanted
+      .filter(({ Status }) => Status.State === 'running')
       .map((task): TaskView => {
         const slot = task.Slot ?? 0;
         return {
@@ -245,6 +249,7 @@ export async function viewSwarm(manager: Docker): Promise<SwarmView> {
       })),
       networks: (api.Spec.TaskTemplate.Networks ?? []).map(({ Target }) => networkName.get(Target) ?? Target),
       tasks: tasks.sort((a, b) => a.slot - b.slot),
+      ...(underway.length > 0 && { underway }),
     };
   });
   return {

@@ -9,7 +9,6 @@ import {
   failed,
   first,
   meanwhile,
-  type Ongoing,
   type ServiceView,
   type Swarm,
   sameMembers,
@@ -29,11 +28,8 @@ const FARM = [...OWN_NAMES, 'barn', 'tasks.barn'];
 
 const onFront = ({ tasks }: ServiceView) => tasks.flatMap(({ addresses }) => addresses.front ?? []);
 
-/** Rounds of queries in one go of the probe: what it prints in one go must stay small. */
-const ROUNDS = 15;
-
 /** Has a task on each node, which is there all the while, ask for names again and again, each every so often; by node. */
-async function askers(swarm: Swarm, asked: readonly string[], everyMs: number) {
+async function askers(swarm: Swarm, names: readonly string[], everyMs: number) {
   const { tasks } = await swarm.service('web');
   assume(
     'nodes that are asked from',
@@ -42,37 +38,20 @@ async function askers(swarm: Swarm, asked: readonly string[], everyMs: number) {
       tasks.map(({ node }) => node),
     ),
   );
-  const request = {
-    kind: 'dns',
-    server: EMBEDDED_DNS,
-    questions: asked.map((name) => ({ name, type: 'A' }) as const),
-    rounds: true,
-    count: ROUNDS,
-    intervalMs: Math.floor(everyMs / asked.length),
-  } as const;
+  const questions = names.map((name) => ({ name, type: 'A' }) as const);
   return Object.fromEntries(
-    // One query after another: the answers are in the order in which the engine gave them.
-    tasks.map((task) => [task.node, againAndAgain(() => swarm.inside(task).probe(request))]),
+    tasks.map((task) => [
+      task.node,
+      // One after another: the answers are in the order in which the engine gave them.
+      swarm.inside(task).sending({
+        kind: 'dns',
+        server: EMBEDDED_DNS,
+        questions,
+        intervalMs: Math.floor(everyMs / names.length),
+        window: 1,
+      }),
+    ]),
   );
-}
-
-/** Does the same over and over, until it is ended; all that it brought. */
-function againAndAgain<T>(once: () => Promise<T[]>): Ongoing<T[]> {
-  return async () => {
-    const seen = await once();
-    let going = true;
-    const goingOn = async () => {
-      while (going) seen.push(...(await once()));
-    };
-    // What it dies of is told when it is ended, and not before.
-    const outcome = Promise.allSettled([goingOn()]);
-    return async () => {
-      going = false;
-      const [ended] = await outcome;
-      if (ended.status === 'rejected') throw ended.reason;
-      return seen;
-    };
-  };
 }
 
 /** When a task was told to end, by its own log (epoch ms). */
