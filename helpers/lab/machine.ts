@@ -317,7 +317,8 @@ function mappedPorts(): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
 
-function kernelCommandLine(): string {
+/** What the kernel is told at boot, the same for every guest. */
+export function kernelCommandLine(): string {
   return [
     'console=ttyS0 loglevel=4 panic=1 quiet',
     // Mitigations protect nothing inside a disposable guest and cost much under emulation.

@@ -16,6 +16,7 @@ import { debianKernel, type Kernel } from './kernel.ts';
 import {
   CONSOLES,
   type Disk,
+  kernelCommandLine,
   LAB_ADDRESSES,
   Machine,
   type MachineShape,
@@ -101,6 +102,7 @@ export class VmLab {
       qemu: this.tools.qemuVersion,
       qemuCommand: this.tools.qemu[0] === undefined ? '' : path.basename(this.tools.qemu[0]),
       shape: this.shape,
+      commandLine: kernelCommandLine(),
       kernel: this.kernel.artifact.key,
       disk: this.#disk.artifact.key,
       ports: PORTS,
