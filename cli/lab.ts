@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { writeClientFolder } from '../helpers/engine/certificates.ts';
 import { Cache, lock } from '../helpers/lab/cache.ts';
 import { PORTS } from '../helpers/lab/machine.ts';
-import type { Settings } from '../helpers/lab/settings.ts';
+import { type Settings, shapeOfLab } from '../helpers/lab/settings.ts';
 import { PoolClient, startPool } from '../helpers/pool/client.ts';
 import { keptPool, runsInUse } from '../helpers/pool/runs.ts';
 import { until } from '../helpers/waiting.ts';
@@ -128,7 +128,9 @@ async function show({ pool, status: { provider, dead }, lab }: KeptLab): Promise
 
 function tellOtherSettings({ pool }: KeptLab, settings: Settings): void {
   const kept = pool.settings as Record<string, unknown>;
-  const others = Object.entries(settings).filter(([name, value]) => !isDeepStrictEqual(kept[name], value));
+  const others = Object.entries(shapeOfLab(settings)).filter(
+    ([name, value]) => !isDeepStrictEqual(kept[name], value),
+  );
   if (others.length === 0) return;
   const names = others.map(([name]) => name).join(', ');
   console.log(

@@ -45,6 +45,7 @@ test('a clause that ran several times keeps its worst verdict, and the time and 
     clause?.evidence.map(({ name }) => name),
     ['first', 'second', 'third'],
   );
+  assert.deepEqual([clause?.runs, clause?.spent], [3, { ...NO_TIME, observing: 60 }]);
   assert.deepEqual([totals.fail, totals.pass], [1, 0]);
   assert.deepEqual(time, { ...NO_TIME, observing: 60, overhead: 4940, total: 5000 });
 });

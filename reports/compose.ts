@@ -76,6 +76,8 @@ export function clauseVerdict(
     title: facts?.title ?? title,
     ...decide(outcome?.ran, without),
     durationMs: outcome?.durationMs ?? 0,
+    runs: 1,
+    spent: outcome?.ran.judged?.spent ?? null,
     pace: outcome?.ran.judged?.pace ?? null,
     evidence: outcome?.evidence ?? [],
     provenBy: facts?.provenBy ?? [],
@@ -103,9 +105,12 @@ function whyUnknown({ exitReason, message }: VerdictFile['run']): string {
 /** One verdict for a clause that ran several times: the worst, with the time and evidence of all. */
 function worst(repeats: ClauseVerdict[]): ClauseVerdict {
   const [first] = repeats.toSorted((a, b) => VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict));
+  const spent = repeats.flatMap(({ spent }) => spent ?? []);
   return {
     ...(first as ClauseVerdict),
     durationMs: repeats.reduce((sum, { durationMs }) => sum + durationMs, 0),
+    runs: repeats.length,
+    spent: spent.length === 0 ? null : sum(spent),
     evidence: repeats.flatMap(({ evidence }) => evidence),
   };
 }

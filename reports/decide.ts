@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { Judged } from '../helpers/verdict/channel.ts';
-import type { Verdict } from '../helpers/verdict/model.ts';
+import { UNEXPECTEDLY_CONFORMING, type Verdict } from '../helpers/verdict/model.ts';
 
 /** How the runner saw one test end. */
 export interface Ran {
@@ -47,7 +47,7 @@ export function decide(ran: Ran | undefined, notRun: NotRun): Decision {
   }
   if (ran.status !== 'passed') return decision('inconclusive', 'broke-after-judging', ran.error, node);
   if (knownDefect !== undefined)
-    return decision('fail', 'unexpectedly-conforming', knownDefect || message, node);
+    return decision('fail', UNEXPECTEDLY_CONFORMING, knownDefect || message, node);
   return decision('pass', reason, message, node);
 }
 

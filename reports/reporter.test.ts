@@ -262,6 +262,32 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     assert.ok(!existsSync(join(inline.outDir, 'evidence')));
   });
 
+  test('a folder that no run made is left alone', async () => {
+    using inline = project({
+      'out/thesis.txt': 'years of work',
+      'good.spec.ts': `${start} test('VIP-001 passes', () => judge('pass'));`,
+    });
+    const refused = await inline.start();
+    assert.equal(refused.exitCode, 1);
+    assert.match(refused.all, /OUT_DIR=.*out holds thesis\.txt and no verdict\.json/);
+    assert.equal(inline.read('thesis.txt'), 'years of work');
+    assert.ok(!existsSync(join(inline.outDir, 'verdict.json')));
+  });
+
+  test('OUT_DIR chooses the folder; without the reporter of Allure no page is made', async () => {
+    using inline = new InlineProject({
+      'playwright.config.ts': `export default { outputDir: process.env.OUT_DIR + '/raw', reporter: '#repo/reports/reporter.ts' };`,
+      'good.spec.ts': `${start.replace("import { catalogue } from './catalogue.ts';", '')}
+        test('VIP-001 passes', () => judge('pass'));
+      `,
+    });
+    const { exitCode, stdout } = await inline.start([], { OUT_DIR: inline.outDir });
+    assert.equal(exitCode, 0);
+    assert.deepEqual(inline.reasons(), { 'VIP-001': 'pass: judged' });
+    assert.match(summaryOf(stdout).join('\n'), /^verdict {2}out\/verdict\.json$/m);
+    assert.ok(!existsSync(join(inline.outDir, 'allure')));
+  });
+
   const stuck = `${start}
     test('VIP-001 passes', () => judge('pass'));
     test('VIP-002 hangs', async () => {

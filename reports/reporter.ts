@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { styleText } from 'node:util';
 import type {
@@ -12,7 +12,7 @@ import type {
   TestResult,
 } from '@playwright/test/reporter';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
-import { messageOf } from '../helpers/errors.ts';
+import { messageOf, UsageError } from '../helpers/errors.ts';
 import { type Judged, OUT_DIR, readCells, readJudgement } from '../helpers/verdict/channel.ts';
 import {
   type ClauseVerdict,
@@ -36,7 +36,10 @@ export interface ReporterOptions {
   outDir?: string;
   /** Gives the clauses by id; the project's own catalogue unless told. */
   catalogue?: () => Catalogue;
-  /** Whether to make the Allure page at the end, from what allure-playwright wrote to `<outDir>/allure-results`. */
+  /**
+   * Whether to make the Allure page at the end, from what allure-playwright wrote to `<outDir>/allure-results`; only if that one
+   * reports this run, too.
+   */
   allure?: boolean;
 }
 
@@ -69,7 +72,7 @@ const colours = {
  */
 export default class VerdictReporter implements Reporter {
   readonly #outDir: string;
-  readonly #makePage: boolean;
+  #makePage: boolean;
   readonly #catalogue: Catalogue;
   readonly #listing = process.argv.includes('--list');
   readonly #startedAt = new Date().toISOString();
@@ -85,6 +88,7 @@ export default class VerdictReporter implements Reporter {
     this.#makePage = allure;
     this.#catalogue = catalogue();
     if (this.#listing) return;
+    requireOurs(outDir);
     for (const name of leftovers) rmSync(join(outDir, name), { recursive: true, force: true });
     this.#save('running');
   }
@@ -92,6 +96,8 @@ export default class VerdictReporter implements Reporter {
   /** The runner has found the tests of this run; there are none when global set-up or the loading of specs failed. */
   onBegin(config: FullConfig, suite: Suite): void {
     if (this.#listing) return;
+    // The runner names a reporter by the path of its module.
+    this.#makePage &&= config.reporter.some(([module]) => module.includes('allure-playwright'));
     this.#maxFailures = config.maxFailures;
     this.#selected = selectedIn(suite);
     this.#save('running');
@@ -204,6 +210,15 @@ export default class VerdictReporter implements Reporter {
       return undefined;
     }
   }
+}
+
+/** A run removes what the one before left: a folder with neither a run's verdict nor a bisection in it is somebody else's. */
+function requireOurs(outDir: string): void {
+  const names = existsSync(outDir) ? readdirSync(outDir) : [];
+  if (names.length === 0 || names.includes('verdict.json') || names.includes('bisect')) return;
+  throw new UsageError(
+    `OUT_DIR=${outDir} holds ${names[0]} and no verdict.json, so no run of ours made it: name an empty folder, or a new one.`,
+  );
 }
 
 function ranOf(test: TestCase, result: TestResult, clause: string): Ran {

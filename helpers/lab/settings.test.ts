@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { UsageError } from '../errors.ts';
-import { readSettings, SETTINGS } from './settings.ts';
+import { readSettings, SETTINGS, shapeOfLab } from './settings.ts';
 
 test('without any variable every setting has its default', () => {
   const settings = readSettings({});
@@ -49,4 +49,10 @@ for (const [name, value] of Object.entries({
 
 test('a misspelt setting is told, not ignored', () => {
   assert.throws(() => readSettings({ LAB_MEMROY: '2G' }), /LAB_MEMROY is no setting; there are LAB, KERNEL/);
+});
+
+test('how long a run may take, its chance and its folder do not shape a lab', () => {
+  const lab = (env: Record<string, string>) => shapeOfLab(readSettings(env));
+  assert.deepEqual(lab({ SOAK: '1h', SEED: '7', DRAFTS: 'yes', OUT_DIR: '/tmp/x' }), lab({}));
+  assert.notDeepEqual(lab({ KERNEL: 'debian:sid' }), lab({}));
 });

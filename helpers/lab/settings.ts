@@ -96,6 +96,12 @@ export const SETTINGS = {
     default: 'no',
     schema: z.enum(['yes', 'no']),
   },
+  OUT_DIR: {
+    meaning: 'folder for what a run leaves, in place of what an earlier one left there',
+    known: 'a path',
+    default: 'reports/out',
+    schema: z.string(),
+  },
   LAB_CACHE: {
     meaning: 'folder for packages, images and checkpoints',
     known: 'an absolute path',
@@ -138,6 +144,12 @@ type Name = keyof typeof SETTINGS;
 
 /** The validated settings of this run, by variable name. */
 export type Settings = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['schema']> };
+
+/** The settings that shape a lab: the others say how long a run may take, what it draws by lot and where it leaves what it finds. */
+export function shapeOfLab(settings: Settings): Partial<Settings> {
+  const { SOAK, SEED, DRAFTS, OUT_DIR, ...shape } = settings;
+  return shape;
+}
 
 /**
  * Reads the settings from environment variables.

@@ -1,10 +1,12 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Cell, cellSchema, spentSchema, unknownCell } from './model.ts';
 
-/** Where a run leaves everything it has to say. */
-export const OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 'out');
+/** Where a run leaves everything it has to say: the folder that the setting OUT_DIR names, else `reports/out`. */
+export const OUT_DIR = resolve(
+  process.env.OUT_DIR?.trim() || join(import.meta.dirname, '..', '..', 'reports', 'out'),
+);
 
 const judgedSchema = z.strictObject({
   clause: z.string(),

@@ -64,6 +64,17 @@ export const clauseVerdictSchema = z.strictObject({
   message: z.string().nullable().describe('What was seen, in words, where there is something to tell.'),
   node: z.string().nullable().describe('Node on which it was seen.'),
   durationMs: milliseconds,
+  runs: z
+    .int()
+    .positive()
+    .optional()
+    .describe(
+      'How many times the clause was to be judged in this run; durationMs and spent are sums over them.',
+    ),
+  spent: spentSchema
+    .nullable()
+    .optional()
+    .describe('What the time went into; null when nothing was judged. Absent in files of early versions.'),
   pace: z
     .number()
     .nullable()
@@ -140,6 +151,16 @@ export function unknownCell(name: string, error?: string): Cell {
 /** True when nothing failed and nothing stayed open, so that the run may end with status 0. */
 export function conforms({ totals }: Pick<VerdictFile, 'totals'>): boolean {
   return totals.fail === 0 && totals.inconclusive === 0;
+}
+
+/** The reason of a fail that says that a known defect was not seen any more. */
+export const UNEXPECTEDLY_CONFORMING = 'unexpectedly-conforming';
+
+/** Whether the documented behaviour was seen; undefined when nothing was found out. A known defect is a defect. */
+export function holds({ verdict, reason }: Pick<ClauseVerdict, 'verdict' | 'reason'>): boolean | undefined {
+  if (verdict === 'pass') return true;
+  if (verdict === 'fail') return reason === UNEXPECTEDLY_CONFORMING;
+  return verdict === 'expected-fail' ? false : undefined;
 }
 
 /** The JSON schema of `verdict.json`, as text, for readers that do not use this code. */
