@@ -6,18 +6,24 @@ test('help names every command and ends with 0', async () => {
   await using cli = await CommandLine.create();
   const { stdout, exitCode } = await cli.run(['--help']);
   assert.equal(exitCode, 0);
-  for (const command of ['doctor', 'lab']) assert.match(stdout, new RegExp(`^ +${command} `, 'm'));
+  for (const command of ['doctor', 'lab', 'diff']) assert.match(stdout, new RegExp(`^ +${command} `, 'm'));
   const lab = await cli.run(['lab', '--help']);
   for (const command of ['up', 'down', 'status', 'prune', 'shell']) {
     assert.match(lab.stdout, new RegExp(`^ +${command} `, 'm'));
   }
 });
 
-for (const words of [['heal'], ['lab', 'sideways'], ['lab'], ['lab', 'prune', '--older-than', 'old']]) {
-  test(`\`${words.join(' ')}\` is answered with help and a failure`, async () => {
+for (const words of [
+  ['heal'],
+  ['lab', 'sideways'],
+  ['lab'],
+  ['lab', 'prune', '--older-than', 'old'],
+  ['diff', 'a'],
+]) {
+  test(`\`${words.join(' ')}\` is answered with help and status 2`, async () => {
     await using cli = await CommandLine.create();
     const { stderr, exitCode } = await cli.run(words);
-    assert.equal(exitCode, 1);
+    assert.equal(exitCode, 2);
     assert.match(stderr, /^Usage: swarmproof/m);
   });
 }

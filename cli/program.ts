@@ -1,26 +1,28 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Inconclusive, messageOf, UsageError } from '../helpers/errors.ts';
 import { readSettings } from '../helpers/lab/settings.ts';
+import { diff } from './diff.ts';
 import { doctor } from './doctor.ts';
 import { down, status, up } from './lab.ts';
 import { prune } from './prune.ts';
 import { shell } from './shell.ts';
 
-/** Exit statuses other than 0 (done) and 1 (something prevents a run, or a command line nobody knows). */
+/** Exit statuses other than 0 (done) and 1 (something prevents a run). */
 const USAGE = 2;
 const LAB_BROKE = 3;
 
 /**
  * Runs one command line of `npx swarmproof`.
  *
- * @returns the exit status. A command line that commander does not understand ends the process with status 1 and help.
+ * @returns the exit status; a command line that commander does not understand is answered with help.
  */
 export async function main(argv: readonly string[]): Promise<number> {
   let exit = 0;
   const program = new Command('swarmproof')
     .description('Looks after the lab in which `npx playwright test` judges Docker Swarm.')
     .showHelpAfterError()
-    .enablePositionalOptions();
+    .enablePositionalOptions()
+    .exitOverride();
   program
     .command('doctor')
     .description('say what this machine can do, and what is missing')
@@ -55,6 +57,19 @@ export async function main(argv: readonly string[]): Promise<number> {
     .action(async (node: string, command: string[]) => {
       exit = await shell(readSettings(), node, command);
     });
+  program
+    .command('diff')
+    .description('compare the verdicts of two runs; the exit status says whether B is worse')
+    .argument('<A>', 'verdict.json of a run, or the folder that holds it')
+    .argument('<B>', 'the run that may be worse')
+    .option('--json', 'print everything, for programs')
+    .addHelpText(
+      'after',
+      '\nExit status: 0 not worse, 1 worse, 2 wrong use, 3 a run left open what the other knew.',
+    )
+    .action((a: string, b: string, options: { json?: boolean }) => {
+      exit = diff(a, b, options);
+    });
   try {
     await program.parseAsync(argv);
     return exit;
@@ -65,6 +80,8 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 /** Says what went wrong: a sentence where we know what it means, everything where we do not. */
 function complain(error: unknown): number {
+  // Commander has said what was wrong, or given the help it was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
   if (error instanceof UsageError || error instanceof Inconclusive) {
     console.error(`swarmproof: ${messageOf(error)}`);
     return error instanceof UsageError ? USAGE : LAB_BROKE;

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { verbatim } from '../helpers/verdict/allure.ts';
+import { exampleCell, exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
 import { clausePages, PAGES, readRecord, recorded } from './clause-pages.ts';
-import { exampleCell, exampleClause, exampleVerdict } from './testing/example.ts';
 
 const clauses = [...loadCatalogue().values()];
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
 import { junitXml } from './junit.ts';
-import { exampleClause, exampleVerdict } from './testing/example.ts';
 
 test('each verdict has its own element', () => {
   const xml = junitXml(

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { unknownCell } from '../helpers/verdict/model.ts';
+import { exampleCell, exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
 import { SUMMARY_LINES, summarise } from './summary.ts';
-import { exampleCell, exampleClause, exampleVerdict } from './testing/example.ts';
 
 const places = { verdict: 'out/verdict.json', page: 'out/allure/index.html' };
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClauseVerdict, VerdictFile } from '../helpers/verdict/model.ts';
-import { exampleClause, exampleVerdict } from '../reports/testing/example.ts';
+import { exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
 import { line, oneCheck, sum, type Tally, tallyOf } from './tally.ts';
 
 const clauses = (...verdicts: ClauseVerdict['verdict'][]) =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { commonShift, FEWEST, farAbove, shiftBeyond } from './shift.ts';
+import { commonShift, FEWEST, farAbove } from './shift.ts';
 
 /** Ratios as noisy runs on one machine show them: logarithms with a deviation of 0.3, times a true factor. */
 function noisy(random: () => number, count: number, factor: number): number[] {
@@ -37,13 +37,6 @@ for (const count of [FEWEST, 12, 40]) {
     assert.ok(seen > 0.93 && seen < 0.99, `seen ${seen}`);
   });
 }
-
-test('what shifts all alike is no shift of a part; what shifts the part is', () => {
-  const random = seeded(7);
-  const draw = () => shiftBeyond(noisy(random, 12, 2 * 1.5), noisy(random, 60, 2), 0.95);
-  const seen = coverage(1.5, draw);
-  assert.ok(seen > 0.93 && seen < 0.98, `seen ${seen}`);
-});
 
 const ratios = fc.array(fc.double({ min: 0.01, max: 100, noNaN: true }), {
   minLength: FEWEST,
@@ -84,7 +77,6 @@ test('a factor common to all moves the estimate by just that factor', () => {
 
 test('too few ratios give no interval', () => {
   assert.equal(commonShift(Array(FEWEST - 1).fill(1), 0.95), undefined);
-  assert.equal(shiftBeyond(Array(FEWEST - 1).fill(1), Array(50).fill(1), 0.95), undefined);
 });
 
 test('one ratio far above the others is named, and noise is not', () => {

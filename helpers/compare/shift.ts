@@ -25,39 +25,17 @@ export function commonShift(ratios: readonly number[], confidence: number): Shif
   const logs = ratios.map(Math.log);
   const n = logs.length;
   if (n < FEWEST) return undefined;
-  const averages = logs.flatMap((x, i) => logs.slice(i).map((y) => (x + y) / 2));
-  return estimate(averages, Math.sqrt((n * (n + 1) * (2 * n + 1)) / 24), confidence, n);
-}
-
-/**
- * The factor by which a part was shifted more than the rest: Hodges and Lehmann's estimate with the interval that belongs to
- * the rank test of Mann and Whitney, in logarithms. What shifts all ratios alike, such as a slower machine, leaves it at 1.
- *
- * @returns undefined when the part or the rest has fewer than {@link FEWEST} ratios.
- */
-export function shiftBeyond(
-  part: readonly number[],
-  rest: readonly number[],
-  confidence: number,
-): Shift | undefined {
-  const [m, n] = [part.length, rest.length];
-  if (m < FEWEST || n < FEWEST) return undefined;
-  const others = rest.map(Math.log);
-  const differences = part.map(Math.log).flatMap((x) => others.map((y) => x - y));
-  return estimate(differences, Math.sqrt((m * n * (m + n + 1)) / 12), confidence, m);
-}
-
-/** Median of pairwise quantities, and those at the ranks which the test statistic leaves in doubt. */
-function estimate(pairwise: number[], deviation: number, confidence: number, count: number): Shift {
-  const sorted = pairwise.toSorted((a, b) => a - b);
+  const averages = logs.flatMap((x, i) => logs.slice(i).map((y) => (x + y) / 2)).sort((a, b) => a - b);
   const z = jstat.normal.inv(1 - (1 - confidence) / 2, 0, 1);
-  const outside = Math.max(0, Math.floor(sorted.length / 2 - z * deviation));
-  const at = (index: number) => Math.exp(sorted[index] as number);
+  const deviation = Math.sqrt((n * (n + 1) * (2 * n + 1)) / 24);
+  // As many averages lie outside on either side as the test leaves in doubt.
+  const outside = Math.max(0, Math.floor(averages.length / 2 - z * deviation));
+  const at = (index: number) => Math.exp(averages[index] as number);
   return {
-    factor: Math.exp(jstat.median(sorted)),
+    factor: Math.exp(jstat.median(averages)),
     low: at(outside),
-    high: at(sorted.length - 1 - outside),
-    count,
+    high: at(averages.length - 1 - outside),
+    count: n,
   };
 }
 

@@ -5,9 +5,9 @@ import {
   VERDICT_SCHEMA,
   VERDICTS,
   type VerdictFile,
-} from '../../helpers/verdict/model.ts';
+} from '../model.ts';
 
-/** A cell for the reports' own tests. */
+/** A cell for tests. */
 export const exampleCell: Cell = {
   name: 'vm',
   kernel: '6.12.107',
@@ -22,7 +22,7 @@ export const exampleCell: Cell = {
   images: null,
 };
 
-/** A verdict on a clause for the reports' own tests. */
+/** A verdict on a clause for tests. */
 export function exampleClause(facts: Partial<ClauseVerdict>): ClauseVerdict {
   const known = { id: 'VIP-001', cell: 'vm', area: 'vip', level: 'must', title: 'A promise' } as const;
   const seen = {
@@ -36,7 +36,7 @@ export function exampleClause(facts: Partial<ClauseVerdict>): ClauseVerdict {
   return { ...known, ...seen, evidence: [], provenBy: [], ...facts };
 }
 
-/** A verdict file for the reports' own tests. */
+/** A verdict file for tests. */
 export function exampleVerdict(clauses: ClauseVerdict[], facts: Partial<VerdictFile> = {}): VerdictFile {
   const startedAt = '2026-11-22T10:00:00.000Z';
   const run = {
