@@ -6,7 +6,8 @@ test('help names every command and ends with 0', async () => {
   await using cli = await CommandLine.create();
   const { stdout, exitCode } = await cli.run(['--help']);
   assert.equal(exitCode, 0);
-  for (const command of ['doctor', 'lab', 'diff']) assert.match(stdout, new RegExp(`^ +${command} `, 'm'));
+  for (const command of ['doctor', 'lab', 'diff', 'bisect'])
+    assert.match(stdout, new RegExp(`^ +${command} `, 'm'));
   const lab = await cli.run(['lab', '--help']);
   for (const command of ['up', 'down', 'status', 'prune', 'shell']) {
     assert.match(lab.stdout, new RegExp(`^ +${command} `, 'm'));

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Inconclusive, messageOf, UsageError } from '../helpers/errors.ts';
 import { readSettings } from '../helpers/lab/settings.ts';
+import { type BisectOptions, bisect } from './bisect.ts';
 import { diff } from './diff.ts';
 import { doctor } from './doctor.ts';
 import { down, status, up } from './lab.ts';
@@ -69,6 +70,21 @@ export async function main(argv: readonly string[]): Promise<number> {
     )
     .action((a: string, b: string, options: { json?: boolean }) => {
       exit = diff(a, b, options);
+    });
+  program
+    .command('bisect')
+    .description('find the first kernel or engine at which a clause does not hold')
+    .requiredOption('--clause <id>', 'the clause, which holds at the first version and not at the last')
+    .option('--kernels <list>', 'what KERNEL takes, by commas, from good to bad')
+    .option('--engines <list>', 'what ENGINE takes, by commas, from good to bad')
+    .option('--confidence <number>', 'chance that the answer is right', Number, 0.95)
+    .option('--folder <path>', 'where log and evidence are kept (default: reports/out/bisect/<clause>)')
+    .addHelpText(
+      'after',
+      '\nThe same command goes on after an interruption.\nExit status: 0 found, 1 nothing to find, 2 wrong use, 3 a version that matters cannot be judged.',
+    )
+    .action(async (options: BisectOptions) => {
+      exit = await bisect(options);
     });
   try {
     await program.parseAsync(argv);
