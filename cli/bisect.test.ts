@@ -13,51 +13,37 @@ const REPOSITORY = path.dirname(import.meta.dirname);
 const KERNELS = ['debian:bookworm', 'debian:trixie', 'debian:forky', 'debian:sid'];
 
 /**
- * A project whose one clause judges by the kernel, as JavaScript `verdictOf(kernel, nth)` says, `nth` counting the judgements of that
- * kernel from 0. It is run by the real bisection, through the real runner and reporter.
+ * A bisection with another runner behind it: a program that leaves a verdict on VIP-001, as JavaScript `verdictOf(kernel, nth)` says, with
+ * `nth` counting the judgements of that kernel from 0.
  */
 class FakeSuite implements Disposable {
   readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), 'swarmproof-bisect-'));
 
   constructor(verdictOf: string) {
-    fs.symlinkSync(path.join(REPOSITORY, 'node_modules'), path.join(this.folder, 'node_modules'));
     const files = {
       'package.json': '{ "type": "module" }',
-      'playwright.config.ts': `
-        import { writeCell } from '#repo/helpers/verdict/channel.ts';
-        export default { outputDir: process.env.OUT_DIR + '/raw', workers: 1, projects: [{ name: 'vm' }], globalSetup: './setup.ts' };
-      `,
-      'setup.ts': `
-        import { writeCell } from '#repo/helpers/verdict/channel.ts';
-        import { unknownCell } from '#repo/helpers/verdict/model.ts';
-        export default () => {
-          if (process.env.KERNEL === process.env.DEAD) throw new Error('the kernel does not boot');
-          writeCell(process.env.OUT_DIR, { ...unknownCell('vm'), kernel: 'kernel of ' + process.env.KERNEL, engines: { m1: '26.1.5' } });
-        };
-      `,
-      'some.spec.ts': `
-        import { readdirSync } from 'node:fs';
-        import { expect, test } from '@playwright/test';
-        import { judgementAttachment } from '#repo/helpers/verdict/channel.ts';
-        const spent = { lab: 0, swarm: 0, settling: 0, observing: 1, judging: 0 };
+      'runner.ts': `
+        import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+        import { exampleCell, exampleClause, exampleVerdict } from '#repo/helpers/verdict/testing/example.ts';
+        const { KERNEL: kernel, OUT_DIR: folder } = process.env;
+        const nth = readdirSync(folder + '/..').filter((name) => name.endsWith(kernel.replace(':', '-'))).length - 1;
         const verdictOf = ${verdictOf};
-        test('VIP-0011 is another clause', () => { throw new Error('not asked for'); });
-        test('VIP-001 judges by the kernel', async () => {
-          const kernel = process.env.KERNEL;
-          const nth = readdirSync(process.env.OUT_DIR + '/..').filter((name) => name.endsWith(kernel.replace(':', '-'))).length - 1;
-          const outcome = await verdictOf(kernel, nth);
-          const message = outcome === 'fail' ? 'two virtual IPs' : undefined;
-          await test.info().attach(...judgementAttachment({ clause: 'VIP-001', outcome, reason: 'judged', message, spent }));
-          if (outcome === 'fail') expect(1).toBe(2);
-        });
+        const verdict = await verdictOf(kernel, nth);
+        if (verdict === 'dead') {
+          console.log('lab: the kernel does not boot');
+          process.exit(1);
+        }
+        const clause = exampleClause({ verdict, reason: 'judged', message: verdict === 'fail' ? 'two virtual IPs' : null });
+        const cells = [{ ...exampleCell, kernel: 'kernel of ' + kernel, engines: { m1: '26.1.5' } }];
+        writeFileSync(folder + '/verdict.json', JSON.stringify(exampleVerdict([clause], { cells })));
       `,
-      // The command with another suite behind it: nothing a user can say.
+      // The command with another runner behind it: nothing a user can say.
       'bisect.ts': `
         import { bisect } from '#repo/cli/bisect.ts';
         import { messageOf } from '#repo/helpers/errors.ts';
-        const [kernels, confidence, dead] = process.argv.slice(2);
-        const suite = { folder: import.meta.dirname, env: () => ({ DEAD: dead ?? '' }) };
-        const options = { clause: 'VIP-001', kernels, confidence: Number(confidence), folder: 'log' };
+        const [kernels, confidence] = process.argv.slice(2);
+        const suite = { folder: import.meta.dirname, runner: import.meta.dirname + '/runner.ts' };
+        const options = { clause: 'VIP-001', kernels, confidence: Number(confidence ?? 0.95), folder: 'log' };
         process.exit(await bisect(options, { suite }).catch((error) => { console.error(messageOf(error)); return 2; }));
       `,
     };
@@ -97,10 +83,10 @@ class FakeSuite implements Disposable {
 
 const BREAKS_FROM_FORKY = `(kernel) => ['debian:forky', 'debian:sid'].includes(kernel) ? 'fail' : 'pass'`;
 
-describe('bisect with the real runner', { concurrency: 2 }, () => {
+describe('bisect in processes of its own', { concurrency: 2 }, () => {
   test('the first bad kernel is found, with what ran there and where its evidence lies', async () => {
     using suite = new FakeSuite(BREAKS_FROM_FORKY);
-    const { exitCode, all } = await suite.bisect(KERNELS.join(','), '0.6');
+    const { exitCode, all } = await suite.bisect(KERNELS.join(','));
     assert.equal(exitCode, 0, all);
     assert.match(all, /^FIRST BAD: debian:forky \(kernel kernel of debian:forky, engine 26\.1\.5\)$/m);
     assert.match(all, /^last good {2}debian:trixie /m);
@@ -118,7 +104,7 @@ describe('bisect with the real runner', { concurrency: 2 }, () => {
     );
 
     const before = suite.log().length;
-    const again = await suite.bisect(KERNELS.join(','), '0.6');
+    const again = await suite.bisect(KERNELS.join(','));
     assert.equal(again.exitCode, 0);
     assert.match(again.all, /^FIRST BAD: debian:forky /m);
     assert.equal(suite.log().length, before, 'a finished bisection judges nothing anew');
@@ -129,16 +115,27 @@ describe('bisect with the real runner', { concurrency: 2 }, () => {
   });
 
   test('a kernel that does not boot is neither good nor bad', async () => {
-    using suite = new FakeSuite(BREAKS_FROM_FORKY);
-    const { exitCode, all } = await suite.bisect(KERNELS.join(','), '0.6', 'debian:trixie');
+    using suite = new FakeSuite(
+      `(kernel) => kernel === 'debian:trixie' ? 'dead' : (${BREAKS_FROM_FORKY})(kernel)`,
+    );
+    const { exitCode, all } = await suite.bisect(KERNELS.join(','));
     assert.equal(exitCode, 0, all);
     assert.match(all, /^FIRST BAD: one of debian:trixie, debian:forky; debian:trixie could not be judged$/m);
     assert.match(all, / open {4}debian:trixie .*the kernel does not boot/);
   });
 
+  test('a defect that shows only sometimes is found, too', async () => {
+    // Broken in four of five judgements.
+    using suite = new FakeSuite(`(kernel, nth) => nth % 5 === 0 ? 'pass' : (${BREAKS_FROM_FORKY})(kernel)`);
+    const { exitCode, all } = await suite.bisect(KERNELS.join(','), '0.9');
+    assert.equal(exitCode, 0, all);
+    assert.match(all, /^FIRST BAD: debian:forky /m);
+    assert.match(all, /^certainty {2}90 %: VIP-001 broke in 10 of 13 at the newest version/m);
+  });
+
   test('nothing is found where the newest version cannot be judged: status 3', async () => {
-    using suite = new FakeSuite(BREAKS_FROM_FORKY);
-    const { exitCode, all } = await suite.bisect(KERNELS.join(','), '0.6', 'debian:sid');
+    using suite = new FakeSuite(`() => 'dead'`);
+    const { exitCode, all } = await suite.bisect(KERNELS.join(','));
     assert.equal(exitCode, 3);
     assert.match(all, /^NOT FOUND: debian:sid could not be judged/m);
   });
@@ -150,15 +147,15 @@ describe('bisect with the real runner', { concurrency: 2 }, () => {
     test(`${name}, ends the run, and the same command goes on where it stopped`, async () => {
       // The fourth judgement waits until it is ended.
       using suite = new FakeSuite(`async (kernel, nth) => {
-        const { existsSync, writeFileSync } = await import('node:fs');
         if (nth === 3 && !existsSync('waited')) {
-          writeFileSync('waited', String(process.ppid));
-          await new Promise(() => {});
+          process.on('SIGINT', () => setTimeout(() => process.exit(130), 200));
+          writeFileSync('waited', String(process.pid));
+          await new Promise((resolve) => setTimeout(resolve, 60_000));
         }
         return (${BREAKS_FROM_FORKY})(kernel);
       }`);
       const waited = path.join(suite.folder, 'waited');
-      const child = suite.start(KERNELS.join(','), '0.6');
+      const child = suite.start(KERNELS.join(','));
       let said = '';
       child.stdout?.on('data', (chunk) => {
         said += chunk;
@@ -177,7 +174,7 @@ describe('bisect with the real runner', { concurrency: 2 }, () => {
       // Whoever is killed while writing leaves half a line.
       fs.appendFileSync(path.join(suite.folder, 'log', 'log.jsonl'), '{"at":"2026-');
 
-      const { exitCode, all } = await suite.bisect(KERNELS.join(','), '0.6');
+      const { exitCode, all } = await suite.bisect(KERNELS.join(','));
       assert.equal(exitCode, 0, all);
       assert.match(all, /going on after 3 judgements$/m);
       assert.match(all, /^FIRST BAD: debian:forky /m);

@@ -147,7 +147,8 @@ function tell({ clause, versions, confidence }: Question, { file, judgements }: 
 }
 
 function progress(number: number, { version, outcome, why }: Judgement, { purpose, left }: Ask): string {
-  const more = outcome === 'broken' ? '' : `, at most ${left - (outcome === 'holds' ? 1 : 0)} more here`;
+  const rest = left - (outcome === 'holds' ? 1 : 0);
+  const more = rest > 0 ? `, at most ${rest} more here` : '';
   const grounds = outcome === 'holds' ? `${purpose}${more}` : `${purpose}; ${why}`;
   const line = `${String(number).padStart(3)}  ${outcome.padEnd(6)}  ${version}  ${grounds}`;
   const width = process.stdout.columns || 160;

@@ -20,6 +20,7 @@ for (const words of [
   ['lab'],
   ['lab', 'prune', '--older-than', 'old'],
   ['diff', 'a'],
+  ['bisect'],
 ]) {
   test(`\`${words.join(' ')}\` is answered with help and status 2`, async () => {
     await using cli = await CommandLine.create();

@@ -1,4 +1,4 @@
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
@@ -9,16 +9,21 @@ import type { Judgement } from './log.ts';
 
 const REPOSITORY = path.dirname(path.dirname(import.meta.dirname));
 
-/** Where `playwright test` runs, and with what beside the settings of a judgement. */
+/** What judges: a runner in a folder, and what it is given beside the settings of a judgement. */
 export interface Suite {
   /** Folder of the Playwright project. */
   folder: string;
+  /** The runner's program for Node. */
+  runner: string;
   /** Variables for the run of one version. */
   env?: (version: string) => Record<string, string>;
 }
 
 /** This suite. */
-export const THIS_SUITE: Suite = { folder: REPOSITORY };
+export const THIS_SUITE: Suite = {
+  folder: REPOSITORY,
+  runner: path.join(REPOSITORY, 'node_modules', '@playwright', 'test', 'cli.js'),
+};
 
 /** One judgement to be made. */
 export interface Order {
@@ -38,17 +43,18 @@ export interface Order {
  * @returns the judgement, open when the run says nothing on the clause; undefined when it was stopped.
  */
 export async function judgeBySuite(
-  { folder, env }: Suite,
+  { folder, runner, env }: Suite,
   { clause, varies, version, outDir }: Order,
   say: (line: string) => void,
   stop: AbortSignal,
 ): Promise<Omit<Judgement, 'at' | 'folder'> | undefined> {
   if (stop.aborted) return undefined;
+  // What an interrupted judgement left must not be taken for this one's.
+  rmSync(outDir, { recursive: true, force: true });
   mkdirSync(outDir, { recursive: true });
-  const cli = path.join(REPOSITORY, 'node_modules', '@playwright', 'test', 'cli.js');
   const reporter = path.join(REPOSITORY, 'reports', 'reporter.ts');
   const words = ['test', '--grep', `\\b${clause}\\b`, '--workers=1', `--reporter=${reporter}`];
-  const run = execa(process.execPath, [cli, ...words], {
+  const run = execa(process.execPath, [runner, ...words], {
     cwd: folder,
     env: { ...env?.(version), [varies]: version, OUT_DIR: outDir },
     stdin: 'ignore',
