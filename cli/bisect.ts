@@ -6,7 +6,7 @@ import { type RangeResolver, versionsIn } from '../helpers/bisect/versions.ts';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { UsageError } from '../helpers/errors.ts';
 import { readSettings, SETTINGS } from '../helpers/lab/settings.ts';
-import { fileName, OUT_DIR } from '../helpers/verdict/channel.ts';
+import { DEFAULT_OUT_DIR, fileName } from '../helpers/verdict/channel.ts';
 import { count } from './words.ts';
 
 /** Exit statuses of `bisect`; 2 is wrong use, as everywhere. */
@@ -43,7 +43,7 @@ export async function bisect(
   { suite = THIS_SUITE, resolve }: BisectMeans = {},
 ): Promise<number> {
   const question = await questionOf(options, resolve);
-  const folder = path.resolve(options.folder ?? path.join(OUT_DIR, 'bisect', question.clause));
+  const folder = path.resolve(options.folder ?? path.join(DEFAULT_OUT_DIR, 'bisect', question.clause));
   const log = BisectLog.open(folder, question);
   const steps = search(question);
   let step = steps.next('open');
@@ -95,11 +95,11 @@ async function questionOf(options: BisectOptions, resolve?: RangeResolver): Prom
   return { schema: 'swarmproof/bisect/1', clause, varies, versions, confidence, settings };
 }
 
-/** Where things lie, and how much of them is kept, has no say in what is judged. */
-const PLACES = ['OUT_DIR', 'LAB_CACHE', 'LAB_CACHE_SIZE'];
+/** Where things lie, how much of them is kept, and which cells other runs have, has no say in what is judged. */
+const NO_SAY = ['OUT_DIR', 'LAB_CACHE', 'LAB_CACHE_SIZE', 'CELLS'];
 
 function settingsBeside(varies: string): Record<string, string> {
-  const names = Object.keys(SETTINGS).filter((name) => name !== varies && !PLACES.includes(name));
+  const names = Object.keys(SETTINGS).filter((name) => name !== varies && !NO_SAY.includes(name));
   return Object.fromEntries(
     names.flatMap((name) => {
       const value = process.env[name]?.trim();

@@ -13,7 +13,13 @@ import type {
 } from '@playwright/test/reporter';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { messageOf, UsageError } from '../helpers/errors.ts';
-import { type Judged, OUT_DIR, readCells, readJudgement } from '../helpers/verdict/channel.ts';
+import {
+  DEFAULT_OUT_DIR,
+  type Judged,
+  OUT_DIR,
+  readCells,
+  readJudgement,
+} from '../helpers/verdict/channel.ts';
 import {
   type ClauseVerdict,
   conforms,
@@ -212,10 +218,10 @@ export default class VerdictReporter implements Reporter {
   }
 }
 
-/** A run removes what the one before left: a folder with neither a run's verdict nor a bisection in it is somebody else's. */
+/** A run removes what the one before left: a folder that has something in it and no run's verdict is somebody else's. */
 function requireOurs(outDir: string): void {
-  const names = existsSync(outDir) ? readdirSync(outDir) : [];
-  if (names.length === 0 || names.includes('verdict.json') || names.includes('bisect')) return;
+  const names = outDir !== DEFAULT_OUT_DIR && existsSync(outDir) ? readdirSync(outDir) : [];
+  if (names.length === 0 || names.includes('verdict.json')) return;
   throw new UsageError(
     `OUT_DIR=${outDir} holds ${names[0]} and no verdict.json, so no run of ours made it: name an empty folder, or a new one.`,
   );

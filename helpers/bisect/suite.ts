@@ -56,7 +56,8 @@ export async function judgeBySuite(
   const words = ['test', '--grep', `\\b${clause}\\b`, '--workers=1', `--reporter=${reporter}`];
   const run = execa(process.execPath, [runner, ...words], {
     cwd: folder,
-    env: { ...env?.(version), [varies]: version, OUT_DIR: outDir },
+    // One cell of the run's own, whatever set of them this terminal is used to.
+    env: { ...env?.(version), [varies]: version, OUT_DIR: outDir, CELLS: undefined },
     stdin: 'ignore',
     all: true,
     buffer: false,

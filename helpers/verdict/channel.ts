@@ -3,10 +3,11 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Cell, cellSchema, spentSchema, unknownCell } from './model.ts';
 
-/** Where a run leaves everything it has to say: the folder that the setting OUT_DIR names, else `reports/out`. */
-export const OUT_DIR = resolve(
-  process.env.OUT_DIR?.trim() || join(import.meta.dirname, '..', '..', 'reports', 'out'),
-);
+/** The project's own folder for what runs leave. */
+export const DEFAULT_OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 'out');
+
+/** Where this run leaves everything it has to say: the folder that the setting OUT_DIR names, else the project's own. */
+export const OUT_DIR = resolve(process.env.OUT_DIR?.trim() || DEFAULT_OUT_DIR);
 
 const judgedSchema = z.strictObject({
   clause: z.string(),
