@@ -20,7 +20,9 @@ const LAB_BROKE = 3;
 export async function main(argv: readonly string[]): Promise<number> {
   let exit = 0;
   const program = new Command('swarmproof')
-    .description('Looks after the lab in which `npx playwright test` judges Docker Swarm.')
+    .description(
+      'Looks after the lab in which `npx playwright test` judges Docker Swarm, and compares what runs found.',
+    )
     .showHelpAfterError()
     .enablePositionalOptions()
     .exitOverride();

@@ -75,7 +75,17 @@ const RULES: Rule[] = [
   {
     files: /^cli\//,
     only: /^(?:node:|npm:|cli\/|helpers\/)/,
-    because: 'the command line looks after labs and knows no clause',
+    because: 'the command line stands on helpers and knows neither specs nor reports',
+  },
+  {
+    files: /^helpers\/compare\/.*(?<!\.test)\.ts$/,
+    only: /^(?:npm:|helpers\/(?:compare|verdict)\/)/,
+    because: 'two verdict files are compared by pure functions, wherever they came from',
+  },
+  {
+    files: /^helpers\/bisect\/search\.ts$/,
+    only: /^npm:jstat$/,
+    because: 'a search can be tried on any world, with nothing else at hand',
   },
 ];
 
@@ -151,6 +161,8 @@ const BREACHES: [file: string, text: string, found: string][] = [
   ['helpers/swarm/a.ts', `import { type Lab } from '../lab/lab.ts';`, ':1 imports helpers/lab/lab.ts'],
   ['reports/a.ts', `import { x } from '../helpers/lab/vm.ts';`, ':1 imports helpers/lab/vm.ts'],
   ['cli/lab.ts', `import { voting } from '../fixtures/stacks.ts';`, ':1 imports fixtures/stacks.ts'],
+  ['helpers/compare/a.ts', `import fs from 'node:fs';`, ':1 imports node:fs'],
+  ['helpers/bisect/search.ts', `import { x } from './suite.ts';`, ':1 imports helpers/bisect/suite.ts'],
 ];
 for (const [file, text, found] of BREACHES) {
   test(`reported: ${file}: ${text.trim()}`, () => {
