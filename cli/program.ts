@@ -4,6 +4,7 @@ import { readSettings } from '../helpers/lab/settings.ts';
 import { type BisectOptions, bisect } from './bisect.ts';
 import { diff } from './diff.ts';
 import { doctor } from './doctor.ts';
+import { kernels } from './kernels.ts';
 import { down, status, up } from './lab.ts';
 import { prune } from './prune.ts';
 import { shell } from './shell.ts';
@@ -31,6 +32,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     .description('say what this machine can do, and what is missing')
     .action(async () => {
       exit = await doctor(readSettings());
+    });
+  program
+    .command('kernels')
+    .description('list the kernels that Debian has, as the setting KERNEL names them')
+    .argument('[suite...]', 'only those of these suites, such as trixie-backports')
+    .action(async (suites: string[]) => {
+      exit = await kernels(readSettings(), suites);
     });
   const lab = program.command('lab').description('keep a lab running between runs, and look after the cache');
   lab

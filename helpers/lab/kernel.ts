@@ -234,6 +234,7 @@ async function prepare(
   await plainModules(modules, tools);
   const [depmod, ...args] = tools.command('depmod');
   await execa(depmod, [...args, '-b', base, release]);
+  await requireBuiltFor(modules, release);
   await requireAble(modules, files.config, release, progress);
 
   await fs.copyFile(files.image, path.join(folder, 'vmlinuz'));
@@ -259,6 +260,18 @@ async function plainModules(modules: string, tools: HostTools): Promise<void> {
     );
     await fs.rm(packed);
   }
+}
+
+/** @throws UsageError when the modules are another kernel's: it would refuse to load any of them. */
+async function requireBuiltFor(modules: string, release: string): Promise<void> {
+  const [first] = (await moduleFiles(modules)).values();
+  if (!first) return;
+  const content = await fs.readFile(path.join(modules, first.file), 'latin1');
+  const built = /vermagic=(\S+)/.exec(content)?.[1];
+  if (built !== release)
+    throw new UsageError(
+      `the kernel image is ${release}, but the modules are those of ${built}: name files of one build.`,
+    );
 }
 
 /** @throws UsageError naming every option and module a Swarm needs that this kernel has neither built in nor as a module. */

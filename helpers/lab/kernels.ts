@@ -91,6 +91,13 @@ export function chooseKernel(
   return kernel;
 }
 
+/** What KERNEL calls a kernel, as briefly as the other kernels of its suite allow. */
+export function shortName({ suite, version }: ListedKernel, kernels: readonly ListedKernel[]): string {
+  const upstream = upstreamVersion(version);
+  const alone = kernels.filter((other) => upstreamVersion(other.version) === upstream).length === 1;
+  return `debian:${suite}/${alone ? upstream : version}`;
+}
+
 function partsOf(
   image: PackageRecord,
   records: readonly PackageRecord[],
