@@ -1,10 +1,20 @@
 import path from 'node:path';
 import { defineConfig } from '@playwright/test';
+import { cellsOfRun } from './helpers/lab/cells.ts';
 import { defaultSlots } from './helpers/pool/slots.ts';
 import { OUT_DIR } from './helpers/verdict/channel.ts';
 
 /** Ours: a whole run, cold caches and a slow host included; long clauses come on top. */
 const RUN_LIMIT_MS = 80 * 60_000;
+
+/** A project for each cell of the run. What is wrong with them is told by global set-up, in the report too. */
+function projects(): { name: string; grep?: RegExp }[] {
+  try {
+    return cellsOfRun().map(({ name, clauses }) => ({ name, ...(clauses && { grep: clauses }) }));
+  } catch {
+    return [{ name: 'default' }];
+  }
+}
 
 export default defineConfig({
   testDir: 'specs',
@@ -18,7 +28,7 @@ export default defineConfig({
   // A behaviour that holds only sometimes does not hold.
   retries: 0,
   forbidOnly: Boolean(process.env.CI),
-  projects: [{ name: 'default' }],
+  projects: projects(),
   reporter: [
     ['allure-playwright', { resultsDir: path.join(OUT_DIR, 'allure-results'), detail: false }],
     ['./reports/reporter.ts'],

@@ -51,8 +51,8 @@ const cell = {
 };
 
 const setup = `
-  import { writeCell } from '#repo/helpers/verdict/channel.ts';
-  export default () => writeCell('out', { ...${JSON.stringify(cell)}, spent: { lab: 100000 } });
+  import { tellCell } from '#repo/helpers/verdict/channel.ts';
+  export default () => tellCell('out', { ...${JSON.stringify(cell)}, spent: { lab: 100000 } });
 `;
 
 /** A project with the reporter, a catalogue of three clauses, and these files. */

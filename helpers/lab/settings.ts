@@ -62,6 +62,12 @@ export const SETTINGS = {
       .transform((text) => ({ managers: Number(text[0]), workers: Number(text[2]) }))
       .refine(({ managers, workers }) => managers + workers <= MOST_NODES),
   },
+  CELLS: {
+    meaning: 'the set of cells to judge in, instead of one',
+    known: 'a set of `cells.yaml`: default, pr, nightly, release, or one of your own',
+    default: 'default',
+    schema: z.string().regex(/^[\w-]+$/),
+  },
   SOAK: {
     meaning: 'how long each of the long clauses may take; empty leaves them out',
     known: 'a time such as 30m or 8h',
@@ -145,7 +151,7 @@ export type Settings = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['sc
 
 /** The settings that shape a lab: the others say how long a run may take, what it draws by lot and where it leaves what it finds. */
 export function shapeOfLab(settings: Settings): Partial<Settings> {
-  const { SOAK, SEED, DRAFTS, OUT_DIR, ...shape } = settings;
+  const { SOAK, SEED, DRAFTS, OUT_DIR, CELLS, ...shape } = settings;
   return shape;
 }
 

@@ -92,7 +92,10 @@ export class DockerProvider implements Provider {
     return { ...this.#lent(), level: 'stack' };
   }
 
-  async release(): Promise<void> {}
+  /** The Swarm is not lent again: another cell's nodes may take its place. */
+  async release(): Promise<void> {
+    this.#swarm = undefined;
+  }
 
   async status(): Promise<PoolStatus> {
     const dead = await this.#docker.ping().then(

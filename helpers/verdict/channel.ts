@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Cell, cellSchema, spentSchema, unknownCell } from './model.ts';
@@ -59,17 +59,18 @@ export function fileName(name: string): string {
   return name.replaceAll(/[^\w.+-]+/g, '-').replace(/^\.+/, '-') || '-';
 }
 
-/** Called by set-up as soon as it knows a cell, or knows that the cell's lab will never come up. */
-export function writeCell(outDir: string, facts: CellFacts): void {
+/** Called as soon as a cell is known, or known never to come up; the first to know tells. Readers never find half of it. */
+export function tellCell(outDir: string, facts: CellFacts): void {
   const folder = join(outDir, 'cells');
   mkdirSync(folder, { recursive: true });
-  writeFileSync(
-    join(folder, `${fileName(facts.name)}.json`),
-    JSON.stringify(cellFactsSchema.parse(facts), null, 2),
-  );
+  const file = join(folder, `${fileName(facts.name)}.json`);
+  if (existsSync(file)) return;
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, JSON.stringify(cellFactsSchema.parse(facts), null, 2));
+  renameSync(own, file);
 }
 
-/** The facts of all cells set-up wrote, by name. A file that cannot be read yields an unknown cell that says so. */
+/** The facts of all cells that were told, by name. A file that cannot be read yields an unknown cell that says so. */
 export function readCells(outDir: string): Map<string, CellFacts> {
   const files = namesIn(join(outDir, 'cells')).filter((name) => name.endsWith('.json'));
   return new Map(
