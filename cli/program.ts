@@ -1,11 +1,13 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Inconclusive, messageOf, UsageError } from '../helpers/errors.ts';
 import { readSettings } from '../helpers/lab/settings.ts';
+import { OUT_DIR } from '../helpers/verdict/channel.ts';
 import { type BisectOptions, bisect } from './bisect.ts';
 import { diff } from './diff.ts';
 import { doctor } from './doctor.ts';
 import { kernels } from './kernels.ts';
 import { down, status, up } from './lab.ts';
+import { merge } from './merge.ts';
 import { prune } from './prune.ts';
 import { shell } from './shell.ts';
 
@@ -39,6 +41,14 @@ export async function main(argv: readonly string[]): Promise<number> {
     .argument('[suite...]', 'only those of these suites, such as trixie-backports')
     .action(async (suites: string[]) => {
       exit = await kernels(readSettings(), suites);
+    });
+  program
+    .command('merge')
+    .description('put together what the parts of a run left on several machines: one verdict, one page')
+    .argument('<folders...>', 'one for each part, with what was in its reports/out')
+    .option('--out <folder>', 'where the merged run goes', OUT_DIR)
+    .action(async (folders: string[], { out }: { out: string }) => {
+      exit = await merge(folders, out);
     });
   const lab = program.command('lab').description('keep a lab running between runs, and look after the cache');
   lab
