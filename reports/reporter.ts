@@ -56,6 +56,7 @@ const leftovers = [
   'known-issues.json',
   'evidence',
   'cells',
+  'rules',
   'allure',
   'allure-results',
 ];

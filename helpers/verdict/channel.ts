@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { type Cell, cellSchema, spentSchema, unknownCell } from './model.ts';
+import { type Cell, type CellRules, cellSchema, rulesSchema, spentSchema, unknownCell } from './model.ts';
 
 /** The project's own folder for what runs leave. */
 export const DEFAULT_OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 'out');
@@ -74,8 +74,20 @@ export function tellCell(outDir: string, facts: CellFacts): void {
 export function readCells(outDir: string): Map<string, CellFacts> {
   const files = namesIn(join(outDir, 'cells')).filter((name) => name.endsWith('.json'));
   return new Map(
-    files.map((name) => readCell(join(outDir, 'cells', name), name)).map((cell) => [cell.name, cell]),
+    files
+      .map((name) => readCell(join(outDir, 'cells', name), name))
+      .map((cell) => [cell.name, { ...cell, ...rulesOf(outDir, cell.name) }]),
   );
+}
+
+function rulesOf(outDir: string, cell: string): { rules?: CellRules } {
+  const file = join(outDir, rulesFile(cell, 'json'));
+  return existsSync(file) ? { rules: rulesSchema.parse(JSON.parse(readFileSync(file, 'utf8'))) } : {};
+}
+
+/** Where a cell's rule document lies, below the folder of the run: its text, how it differs from the one on record, and what is told of both. */
+export function rulesFile(cell: string, kind: 'md' | 'diff' | 'json'): string {
+  return join('rules', `${fileName(cell)}.${kind}`);
 }
 
 function readCell(path: string, name: string): CellFacts {

@@ -28,6 +28,22 @@ const nodeSchema = z.strictObject({
   address: z.string().describe('Address of the node on the lab network.'),
 });
 
+/** What is told of the rules of a cell. */
+export const rulesSchema = z.strictObject({
+  path: z
+    .string()
+    .describe('Rules, IPVS, settings and interfaces of each node, relative to the folder of verdict.json.'),
+  document: z
+    .string()
+    .nullable()
+    .describe('The document on record for this engine and kernel, in docs/rules; null when there is none.'),
+  changedLines: z
+    .int()
+    .nonnegative()
+    .nullable()
+    .describe('Lines that differ from that document; null without one.'),
+});
+
 /** One kernel, its engines and its nodes: what a verdict holds for. A fact that is not known is null. */
 export const cellSchema = z.strictObject({
   name: z.string().describe('Name of the cell, which is the name of its Playwright project.'),
@@ -37,6 +53,9 @@ export const cellSchema = z.strictObject({
   qemu: z.string().nullable().describe('QEMU version; null too when the lab is not a virtual machine.'),
   accelerator: z.string().nullable().describe('What ran the virtual machine, for example kvm or tcg.'),
   images: z.record(z.string(), imageSchema).nullable().describe('Images in use, by name.'),
+  rules: rulesSchema
+    .optional()
+    .describe('What the engines programmed for the stack of reference; absent when it was not run.'),
   error: z.string().optional().describe('Why the lab never came up; absent when it did.'),
 });
 
@@ -130,6 +149,8 @@ export type Verdict = (typeof VERDICTS)[number];
 export type Spent = z.infer<typeof spentSchema>;
 /** What is known about one cell. */
 export type Cell = z.infer<typeof cellSchema>;
+/** What is told of the rules of a cell. */
+export type CellRules = z.infer<typeof rulesSchema>;
 /** The verdict on one clause in one cell. */
 export type ClauseVerdict = z.infer<typeof clauseVerdictSchema>;
 /** One piece of evidence, saved beside the verdict. */
