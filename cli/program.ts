@@ -9,6 +9,7 @@ import { kernels } from './kernels.ts';
 import { down, status, up } from './lab.ts';
 import { merge } from './merge.ts';
 import { prune } from './prune.ts';
+import { rules } from './rules.ts';
 import { shell } from './shell.ts';
 
 /** Exit statuses other than 0 (done) and 1 (something prevents a run). */
@@ -49,6 +50,14 @@ export async function main(argv: readonly string[]): Promise<number> {
     .option('--out <folder>', 'where the merged run goes', OUT_DIR)
     .action(async (folders: string[], { out }: { out: string }) => {
       exit = await merge(folders, out);
+    });
+  program
+    .command('rules')
+    .description('compare the rules that the last run met with those on record in docs/rules')
+    .option('--record', 'put them on record')
+    .option('--run <folder>', 'another run', OUT_DIR)
+    .action((options: { record?: boolean; run: string }) => {
+      exit = rules(options);
     });
   const lab = program.command('lab').description('keep a lab running between runs, and look after the cache');
   lab

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import tar from 'tar-stream';
+import tar, { type Pack } from 'tar-stream';
 
 /** Marks of the OCI image specification (layer.md, Whiteouts): a name that is gone, and a folder whose older content is. */
 const WHITEOUT = '.wh.';
@@ -21,6 +21,18 @@ const OPAQUE = '.wh..wh..opq';
 export async function flatten(layers: readonly string[], file: string): Promise<void> {
   const whole = tar.pack();
   const written = pipeline(whole, createWriteStream(file));
+  try {
+    await overlay(layers, whole);
+    whole.finalize();
+  } catch (error) {
+    whole.destroy(error instanceof Error ? error : new Error(String(error)));
+    await written.catch(() => {});
+    throw error;
+  }
+  await written;
+}
+
+async function overlay(layers: readonly string[], whole: Pack): Promise<void> {
   /** Names that are decided: there with their content, or removed. */
   const decided = new Set<string>();
   /** Folders of which nothing older shows. */
@@ -30,6 +42,8 @@ export async function flatten(layers: readonly string[], file: string): Promise<
     const emptied: string[] = [];
     const entries = tar.extract();
     const reading = pipeline(await decompressed(layer), entries);
+    // What goes wrong on the way is thrown by the entries, too.
+    reading.catch(() => {});
     for await (const entry of entries) {
       const { header } = entry;
       const name = path.posix.normalize(`/${header.name}`).slice(1).replace(/\/$/, '');
@@ -58,8 +72,6 @@ export async function flatten(layers: readonly string[], file: string): Promise<
     }
     for (const name of emptied) closed.add(name);
   }
-  whole.finalize();
-  await written;
 }
 
 function hidden(name: string, closed: ReadonlySet<string>): boolean {

@@ -66,7 +66,7 @@ export function parseReference(text: string): Reference {
   const named = rest.length > 0 && (/[.:]/.test(first) || first === 'localhost');
   const host = named ? first : DOCKER_HUB;
   const repository = named ? rest.join('/') : rest.length > 0 ? name : `library/${name}`;
-  if (!/^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/.test(repository))
+  if (!/^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/.test(repository) || !/^[a-z0-9[]/i.test(host))
     throw new UsageError(
       `ENGINE=image:${text} is no name of an image; one is localhost:5000/docker:28-dind.`,
     );
