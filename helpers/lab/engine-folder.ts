@@ -87,7 +87,11 @@ async function lackingLibraries(program: string, root: string): Promise<string[]
     ['--inhibit-cache', '--library-path', libraries, '--list', program],
     { reject: false },
   );
-  const absent = [...stdout.matchAll(/^\s*(\S+) => not found$/gm)].map(([, library = '']) => library);
+  // The loader goes on to look where this host has its own.
+  const elsewhere = [...stdout.matchAll(/^\s*(lib\S+) => (not found|\/\S+)/gm)].filter(
+    ([, , place = '']) => !place.startsWith(`${root}/`),
+  );
+  const absent = elsewhere.map(([, library = '']) => library);
   const versions = [...`${stdout}\n${stderr}`.matchAll(/version `(\S+)' not found/g)].map(
     ([, name = '']) => name,
   );

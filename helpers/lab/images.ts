@@ -100,6 +100,9 @@ const INSTEAD_OF_SYSTEMD: Record<Suite, readonly string[]> = {
   sid: ['systemd-standalone-sysusers'],
 };
 
+/** The packages whose programs an engine from a folder replaces. */
+const ENGINE_PACKAGES = ['docker.io', 'containerd', 'runc'];
+
 /** The suite whose libraries and tools surround an engine from a folder. */
 const AROUND_FOLDER: Suite = 'trixie';
 
@@ -265,7 +268,11 @@ async function makeImage(cache: Cache, recipe: Recipe, archive: Archive, progres
       await storeImages(path.join(root, 'var/lib/docker'), preloaded);
       await tarFromTree(root, path.join(folder, 'rootfs.tar'));
       await removeTree(root);
-      await fs.writeFile(path.join(folder, 'packages.json'), JSON.stringify(versions(packages)));
+      const told = {
+        ...versions(packages.filter(({ name }) => !engine || !ENGINE_PACKAGES.includes(name))),
+        ...(engine && (await hashesOf(engine))),
+      };
+      await fs.writeFile(path.join(folder, 'packages.json'), JSON.stringify(told));
     },
     progress,
   );
@@ -282,8 +289,12 @@ async function imageIn(artifact: Artifact, name: Image['name']): Promise<Image> 
   };
 }
 
+/** SHA-256 of each program, as a version. */
 async function hashesOf(programs: Readonly<Record<string, string>>): Promise<Record<string, string>> {
-  const hashed = Object.entries(programs).map(async ([name, file]) => [name, await hashOfFile(file)]);
+  const hashed = Object.entries(programs).map(async ([name, file]) => [
+    name,
+    `sha256:${await hashOfFile(file)}`,
+  ]);
   return Object.fromEntries(await Promise.all(hashed));
 }
 
