@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { unknownCell, type VerdictFile } from '../helpers/verdict/model.ts';
 import { mergeRuns, mergeVerdicts } from './merge.ts';
 import { exampleCell, exampleClause, exampleVerdict } from './testing/example.ts';
+import { InlineProject } from './testing/inline-project.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'swarmproof-merge-'));
 after(() => rmSync(root, { recursive: true }));
@@ -113,4 +123,68 @@ test('files of all parts, and one page', async () => {
     /empty is not what a run left/,
   );
   await assert.rejects(mergeRuns([folders[0] ?? '', out], out, new Map()), /cannot be a part of it/);
+});
+
+test('two cells, judged in two shards of the real runner, are one run again', async () => {
+  const spec = (clause: string) => `
+    import { test } from '@playwright/test';
+    import { judgementAttachment } from '#repo/helpers/verdict/channel.ts';
+    const spent = { lab: 1, swarm: 1, settling: 1, observing: 1, judging: 1 };
+    test('${clause} holds', async () => {
+      await test.info().attach('seen', { body: test.info().project.name, contentType: 'text/plain' });
+      await test.info().attach(...judgementAttachment({ clause: '${clause}', outcome: 'pass', reason: 'conforms', spent }));
+    });
+  `;
+  using inline = new InlineProject({
+    'a.spec.ts': spec('VIP-001'),
+    'b.spec.ts': spec('VIP-002'),
+    'setup.ts': `
+      import { tellCell } from '#repo/helpers/verdict/channel.ts';
+      import { unknownCell } from '#repo/helpers/verdict/model.ts';
+      export default ({ projects }) => {
+        for (const { name } of projects) tellCell('out', { ...unknownCell(name), kernel: '6.12.107' });
+      };
+    `,
+    'playwright.config.ts': `
+      import { defineConfig } from '@playwright/test';
+      const outDir = import.meta.dirname + '/out';
+      export default defineConfig({
+        outputDir: 'out/raw', workers: 1, globalSetup: './setup.ts', projects: [{ name: 'old' }, { name: 'sid on trixie' }],
+        reporter: [
+          ['allure-playwright', { resultsDir: outDir + '/allure-results', detail: false }],
+          ['#repo/reports/reporter.ts', { outDir, catalogue: () => new Map(), allure: false }],
+        ],
+      });
+    `,
+  });
+  const parts: string[] = [];
+  for (const shard of ['1/2', '2/2']) {
+    const { exitCode } = await inline.start([`--shard=${shard}`]);
+    assert.equal(exitCode, 0);
+    const part = path.join(inline.folder, `part-${parts.length + 1}`);
+    renameSync(inline.outDir, part);
+    parts.push(part);
+  }
+  const merged = path.join(inline.folder, 'merged');
+  const { verdict, page } = await mergeRuns(parts, merged, new Map());
+  assert.deepEqual(verdict.clauses.map(({ cell, id, verdict }) => `${cell} ${id} ${verdict}`).toSorted(), [
+    'old VIP-001 pass',
+    'old VIP-002 pass',
+    'sid on trixie VIP-001 pass',
+    'sid on trixie VIP-002 pass',
+  ]);
+  assert.deepEqual(
+    verdict.cells.map(({ name, kernel }) => `${name} ${kernel}`),
+    ['old 6.12.107', 'sid on trixie 6.12.107'],
+  );
+  for (const { cell, evidence } of verdict.clauses)
+    assert.deepEqual(
+      evidence.map((file) => readFileSync(path.join(merged, file.path), 'utf8')),
+      [cell],
+    );
+  const results = readdirSync(path.join(merged, 'allure-results')).filter((name) =>
+    name.endsWith('-result.json'),
+  );
+  assert.equal(results.length, 4);
+  assert.ok(existsSync(page));
 });

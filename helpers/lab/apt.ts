@@ -62,6 +62,8 @@ export class Apt {
     const key = [cache.root, suite, archive.mirror].join('\n');
     const opened = Apt.#opened.get(key) ?? Apt.#open(cache, suite, archive, progress);
     Apt.#opened.set(key, opened);
+    // What failed may work later: a pool lives long.
+    opened.catch(() => Apt.#opened.delete(key));
     return opened;
   }
 
