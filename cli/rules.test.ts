@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { exampleCell, exampleVerdict } from '../reports/testing/example.ts';
+import { exampleCell, exampleVerdict } from '../helpers/verdict/testing/example.ts';
 import { rules } from './rules.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'swarmproof-rules-'));

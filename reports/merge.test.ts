@@ -13,8 +13,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { unknownCell, type VerdictFile } from '../helpers/verdict/model.ts';
+import { exampleCell, exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
 import { mergeRuns, mergeVerdicts } from './merge.ts';
-import { exampleCell, exampleClause, exampleVerdict } from './testing/example.ts';
 import { InlineProject } from './testing/inline-project.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'swarmproof-merge-'));
