@@ -21,8 +21,6 @@ type Run = (script: string, limitMs: number) => Promise<Output>;
 /** Ours: a process starts in less than a second, under emulation too. */
 const LIMIT_MS = 30_000;
 
-let serial = 0;
-
 /** A capture under way. */
 export class Capture {
   readonly #where: string;
@@ -30,12 +28,11 @@ export class Capture {
   readonly #file: string;
   readonly #vxlanPort: number;
 
-  private constructor(where: string, run: Run, vxlanPort: number) {
+  private constructor(where: string, run: Run, vxlanPort: number, file: string) {
     this.#where = where;
     this.#run = run;
     this.#vxlanPort = vxlanPort;
-    serial += 1;
-    this.#file = `/tmp/capture-${process.pid}-${serial}`;
+    this.#file = file;
   }
 
   /** Starts listening and returns once it is known to. @throws Inconclusive (observer) when it does not. */
@@ -44,17 +41,19 @@ export class Capture {
     run: Run,
     { filter, link = 'any', keepBytes = 512, vxlanPort = VXLAN_PORT }: CaptureOptions,
   ): Promise<Capture> {
-    const capture = new Capture(where, run, vxlanPort);
-    const file = capture.#file;
     // -Z: it would give up root for a user that the toolbox does not have. Immediate mode: nothing waits in a buffer for more.
-    const tcpdump = `tcpdump -Z root -n --immediate-mode -U -i ${quote(link)} -s ${keepBytes} -w ${file}.pcap ${quote(filter)}`;
-    await capture.#must(
+    const tcpdump = `tcpdump -Z root -n --immediate-mode -U -i ${quote(link)} -s ${keepBytes} -w $file.pcap ${quote(filter)}`;
+    const file = await must(
+      where,
+      run,
       [
-        `${tcpdump} >/dev/null 2>${file}.log & echo $! >${file}.pid`,
-        `while ! grep -q "listening on" ${file}.log; do kill -0 $(cat ${file}.pid) || { cat ${file}.log; exit 1; }; sleep 0.05; done`,
+        'file=$(mktemp -u /tmp/capture.XXXXXX)',
+        `${tcpdump} >/dev/null 2>$file.log & echo $! >$file.pid`,
+        'while ! grep -q "listening on" $file.log; do kill -0 $(cat $file.pid) || { cat $file.log; exit 1; }; sleep 0.05; done',
+        'echo $file',
       ].join('\n'),
     );
-    return capture;
+    return new Capture(where, run, vxlanPort, file.trim());
   }
 
   /**
@@ -65,7 +64,9 @@ export class Capture {
    */
   async stop(): Promise<Packet[]> {
     const file = this.#file;
-    const text = await this.#must(
+    const text = await must(
+      this.#where,
+      this.#run,
       [
         `pid=$(cat ${file}.pid); seen=`,
         // What the kernel has handed over may not be written yet: asked for its counters twice, tcpdump had its turn between.
@@ -92,14 +93,11 @@ export class Capture {
       );
     }
   }
+}
 
-  async #must(script: string): Promise<string> {
-    const { text, status } = await this.#run(`sh -c ${quote(script)}`, LIMIT_MS);
-    if (status !== 0)
-      throw new Inconclusive(
-        'observer',
-        `the capture at ${this.#where} broke with ${status}: ${text.trim()}`,
-      );
-    return text;
-  }
+async function must(where: string, run: Run, script: string): Promise<string> {
+  const { text, status } = await run(`sh -c ${quote(script)}`, LIMIT_MS);
+  if (status !== 0)
+    throw new Inconclusive('observer', `the capture at ${where} broke with ${status}: ${text.trim()}`);
+  return text;
 }

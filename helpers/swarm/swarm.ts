@@ -561,7 +561,7 @@ export class Swarm {
     time: Stopwatch,
   ): Swarm {
     const { host, consoles, logs, swarm } = where;
-    const lab = engineClient(where.engine);
+    const lab = engineClient(where.engine, 'lab');
     const toolbox = (name: string, facts: ToolboxFacts) => {
       const console = consoles && facts.console !== undefined ? `${consoles}/hvc${facts.console}` : undefined;
       return new Toolbox(name, { host, port: facts.shellPort, tls: swarm.tls, console });
@@ -570,7 +570,7 @@ export class Swarm {
       (facts) =>
         new Node(
           facts,
-          engineClient({ host, port: facts.enginePort, tls: swarm.tls }),
+          engineClient({ host, port: facts.enginePort, tls: swarm.tls }, facts.name),
           lab.getContainer(facts.container),
           toolbox(facts.name, facts.toolbox),
           time,

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { type Cell, cellSchema, spentSchema, unknownCell } from './model.ts';
+import { type Cell, cellSchema, measurementSchema, spentSchema, unknownCell } from './model.ts';
 
 /** The project's own folder for what runs leave. */
 export const DEFAULT_OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 'out');
@@ -17,6 +17,7 @@ const judgedSchema = z.strictObject({
   node: z.string().optional(),
   spent: spentSchema,
   pace: z.number().optional(),
+  measurements: z.array(measurementSchema).optional(),
 });
 
 /** What a worker concluded about one clause; the reporter combines it with how the test ended. */
@@ -57,6 +58,20 @@ export type CellFacts = z.infer<typeof cellFactsSchema>;
 /** A name made fit for a file: what is not a letter, digit, dot, plus, minus or underscore becomes a dash. */
 export function fileName(name: string): string {
   return name.replaceAll(/[^\w.+-]+/g, '-').replace(/^\.+/, '-') || '-';
+}
+
+/** Where the transcript of a clause lies, relative to the folder of the run. @param repeat counted from 0. */
+export function transcriptPath({
+  cell,
+  clause,
+  repeat,
+}: {
+  cell: string;
+  clause: string;
+  repeat: number;
+}): string {
+  const name = repeat === 0 ? clause : `${clause}-${repeat + 1}`;
+  return join('transcripts', fileName(cell), `${name}.jsonl.gz`);
 }
 
 /** Called by set-up as soon as it knows a cell, or knows that the cell's lab will never come up. */
