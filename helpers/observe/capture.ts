@@ -18,6 +18,9 @@ export interface CaptureOptions {
 /** Runs a command in some namespace. */
 type Run = (script: string, limitMs: number) => Promise<Output>;
 
+/** Bytes of the head of a file of pcap-savefile(5). */
+const PCAP_HEAD = 24;
+
 /** Ours: a process starts in less than a second, under emulation too. */
 const LIMIT_MS = 30_000;
 
@@ -78,7 +81,7 @@ export class Capture {
         `cat ${file}.log; echo "@@"; base64 ${file}.pcap; rm -f ${file}.*`,
       ].join('\n'),
     );
-    const [log = '', pcap = ''] = text.split(/^@@\n/m);
+    const { log, pcap } = partsOf(text);
     if (!/^0 packets dropped by kernel$/m.test(log))
       throw new Inconclusive('observer', `the capture at ${this.#where} is not complete: ${log.trim()}`);
     try {
@@ -93,6 +96,19 @@ export class Capture {
       );
     }
   }
+}
+
+/** What {@link Capture.stop} makes a shell print: what tcpdump said, then the file in base64. */
+function partsOf(printed: string): { log: string; pcap: string } {
+  const [log = '', pcap = ''] = printed.split(/^@@\n/m);
+  return { log, pcap };
+}
+
+/** The packets in what a shell printed, as a file of pcap-savefile(5); undefined where it printed something else. */
+export function captureIn(printed: string): Buffer | undefined {
+  if (!printed.includes('packets captured')) return undefined;
+  const file = Buffer.from(partsOf(printed).pcap, 'base64');
+  return file.length >= PCAP_HEAD ? file : undefined;
 }
 
 async function must(where: string, run: Run, script: string): Promise<string> {

@@ -9,6 +9,12 @@ export const DEFAULT_OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 
 /** Where this run leaves everything it has to say: the folder that the setting OUT_DIR names, else the project's own. */
 export const OUT_DIR = resolve(process.env.OUT_DIR?.trim() || DEFAULT_OUT_DIR);
 
+/** Where what `judge` finds out goes unless told otherwise. */
+export const JUDGED_DIR = join(import.meta.dirname, '..', '..', 'reports', 'judged');
+
+/** Environment variable that names the folder of a run, or of an opened bundle, whose transcripts are judged instead of a lab. */
+export const REPLAY_VARIABLE = 'SWARMPROOF_REPLAY';
+
 const judgedSchema = z.strictObject({
   clause: z.string(),
   outcome: z.enum(['pass', 'fail', 'inconclusive']),
