@@ -1,7 +1,7 @@
 /** Packets seen in a network namespace while something happens there: tcpdump, known to listen before and stopped after it. */
 import { Inconclusive, messageOf } from '../errors.ts';
 import { type Packet, parsePcap, VXLAN_PORT } from './parse/pcap.ts';
-import { type Output, quote } from './shell.ts';
+import { type Plain, quote, type Run } from './shell.ts';
 
 /** What to listen to. */
 export interface CaptureOptions {
@@ -14,9 +14,6 @@ export interface CaptureOptions {
   /** Datagrams to this port are read as VXLAN, {@link VXLAN_PORT} unless given. */
   vxlanPort?: number;
 }
-
-/** Runs a command in some namespace. */
-type Run = (script: string, limitMs: number) => Promise<Output>;
 
 /** Bytes of the head of a file of pcap-savefile(5). */
 const PCAP_HEAD = 24;
@@ -55,6 +52,7 @@ export class Capture {
         'while ! grep -q "listening on" $file.log; do kill -0 $(cat $file.pid) || { cat $file.log; exit 1; }; sleep 0.05; done',
         'echo $file',
       ].join('\n'),
+      () => [`sh -c ${quote(`tcpdump -n -i ${quote(link)} ${quote(filter)} & sleep 30; kill $!`)}`],
     );
     return new Capture(where, run, vxlanPort, file.trim());
   }
@@ -80,6 +78,7 @@ export class Capture {
         `kill -INT $pid; while kill -0 $pid 2>/dev/null; do sleep 0.05; done`,
         `cat ${file}.log; echo "@@"; base64 ${file}.pcap; rm -f ${file}.*`,
       ].join('\n'),
+      () => [],
     );
     const { log, pcap } = partsOf(text);
     if (!/^0 packets dropped by kernel$/m.test(log))
@@ -111,8 +110,8 @@ export function captureIn(printed: string): Buffer | undefined {
   return file.length >= PCAP_HEAD ? file : undefined;
 }
 
-async function must(where: string, run: Run, script: string): Promise<string> {
-  const { text, status } = await run(`sh -c ${quote(script)}`, LIMIT_MS);
+async function must(where: string, run: Run, script: string, plain: Plain): Promise<string> {
+  const { text, status } = await run(`sh -c ${quote(script)}`, LIMIT_MS, plain);
   if (status !== 0)
     throw new Inconclusive('observer', `the capture at ${where} broke with ${status}: ${text.trim()}`);
   return text;

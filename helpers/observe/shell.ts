@@ -18,6 +18,9 @@ const DEFAULT_LIMIT_MS = 60_000;
 /** Commands of common tools that do what a script of ours does. */
 export type Plain = () => readonly string[];
 
+/** Runs a script in some place. */
+export type Run = (script: string, limitMs: number, plain?: Plain) => Promise<Output>;
+
 /** How a toolbox is reached. */
 export interface ToolboxAddress {
   host: string;
