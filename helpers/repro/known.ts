@@ -7,6 +7,7 @@ type JsonObject = { [name: string]: Json | undefined };
 /** An expression of the shell stands between these, so that it is told from text whatever that holds. */
 const OPEN = '\u27e6';
 const CLOSE = '\u27e7';
+const MARK = new RegExp(`${OPEN}|${CLOSE}`);
 
 /** Marks an expression of the shell in a text. */
 export function shellExpression(expression: string): string {
@@ -18,7 +19,7 @@ const SAFE = /^[\w@%+=:,./-]*$/;
 
 /** A text as one word of `sh`: its expressions are evaluated, everything else is taken as it is. */
 export function word(text: string): string {
-  const parts = text.split(new RegExp(`${OPEN}|${CLOSE}`));
+  const parts = text.split(MARK);
   const quoted = (part: string) => (SAFE.test(part) ? part : `'${part.replaceAll("'", `'\\''`)}'`);
   return parts.map((part, i) => (i % 2 === 1 ? `"${part}"` : quoted(part))).join('') || "''";
 }
@@ -26,11 +27,13 @@ export function word(text: string): string {
 /** A command in words as text of `sh`, to be evaluated once more elsewhere: expressions are evaluated here, and quoted there. */
 export function elsewhere(words: readonly string[]): string {
   return words
-    .map((one) =>
-      SAFE.test(one.replaceAll(new RegExp(`${OPEN}[^${CLOSE}]*${CLOSE}`, 'g'), 'x'))
-        ? one
-        : `'${one.replaceAll("'", `'\\''`)}'`,
-    )
+    .map((one) => {
+      const parts = one.split(MARK);
+      if (parts.every((part, i) => i % 2 === 1 || SAFE.test(part)) && one !== '') return one;
+      const inner = (part: string, i: number) =>
+        i % 2 === 1 ? shellExpression(part) : part.replaceAll("'", `'\\''`);
+      return `'${parts.map(inner).join('')}'`;
+    })
     .join(' ');
 }
 

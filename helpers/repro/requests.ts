@@ -1,5 +1,6 @@
 /** Requests to Docker's API, as commands of its command line. */
 
+import { imageName } from '../engine/images.ts';
 import type { Json } from '../transcript/transcript.ts';
 import { type Known, shellExpression, variable } from './known.ts';
 import { createFlags, updateFlags } from './service-flags.ts';
@@ -31,7 +32,7 @@ export interface Command {
 }
 
 /** The image of every task of the suite's own. */
-const WORKLOAD = /^swarmproof\/workload/;
+const OWN_IMAGE = imageName('workload');
 
 const command = (...words: readonly string[]): Command => ({ command: words, unsaid: [] });
 
@@ -154,7 +155,7 @@ function createService(body: JsonObject, known: Known): Command {
   const { words, unsaid } = createFlags(body, known.renamed);
   const image = `${((body.TaskTemplate as JsonObject)?.ContainerSpec as JsonObject)?.Image ?? ''}`;
   const create =
-    WORKLOAD.test(image) || image === '' ? ['create_service'] : ['docker', 'service', 'create', '--detach'];
+    image === OWN_IMAGE || image === '' ? ['create_service'] : ['docker', 'service', 'create', '--detach'];
   const rest = create.length === 1 ? [] : [image];
   return { ...command(...create, `--name=${body.Name}`, ...words, ...rest), unsaid };
 }
@@ -272,7 +273,9 @@ function raw({ method, path, query, body }: Request, known: Known): Command {
   const version = shellExpression(`$(docker service inspect -f '{{.Version.Index}}' ${service})`);
   const asked = service ? `?version=${version}` : query.size > 0 && !('Name' in body) ? `?${query}` : '';
   const target = known.generally(`http://docker${service ? path.replace(id, service) : path}`);
-  return command(
+  const written = JSON.stringify(content);
+  const own = written.includes(OWN_IMAGE);
+  const asIs = command(
     'curl',
     '-sS',
     '--unix-socket',
@@ -282,7 +285,8 @@ function raw({ method, path, query, body }: Request, known: Known): Command {
     '-H',
     'Content-Type: application/json',
     '-d',
-    known.generally(JSON.stringify(content)),
+    known.generally(written.replaceAll(OWN_IMAGE, shellExpression('$IMAGE'))),
     `${target}${asked}`,
   );
+  return own ? { ...asIs, unsaid: ['the image: set IMAGE to one that serves as is said below'] } : asIs;
 }
