@@ -10,14 +10,15 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The number below which a share of all lies.
+ * The smallest of some numbers that so large a share of them does not exceed.
  *
  * @param share from 0 to 1.
  * @throws {RangeError} when there are none
  */
 export function percentile(values: readonly number[], share: number): number {
   requireSense(values.length > 0 && share >= 0 && share <= 1, `no ${share} of ${values.length} numbers`);
-  return jstat.percentile(values, share);
+  // By nearest rank: jstat's own rounds its place down, and calls 40 the 95th percentile of 10, 20, 30, 40 and 50.
+  return values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(share * values.length) - 1)] as number;
 }
 
 /** The share of requests that failed, over HTTP also by a status other than 200. @throws {RangeError} when there are none */
