@@ -804,6 +804,11 @@ export class Swarm {
     return this.inside(task);
   }
 
+  /** Forgets what a clause started beside the Swarm: the next one, which shares it, starts its own, so that each can be judged by itself. */
+  forget(): void {
+    this.#upstream = undefined;
+  }
+
   /** A DNS server on the outsider, which knows names of its own; started when it is first asked for. */
   async upstream(): Promise<Upstream> {
     this.#upstream ??= Upstream.start(this.outsider.address, (script) => this.outsider.must(script));
