@@ -80,6 +80,24 @@ test('a transcript that does not fit gives no verdict, and says where', async ()
   assert.match(stdout, /^0 verdicts the same, 1 could not be judged again$/m);
 });
 
+test('a clause that had waited in vain is not judged, and that is no difference', async () => {
+  await using cli = await CommandLine.create();
+  const run = await recorded(cli, 'DNS-002', (entries) => {
+    const last = entries.findLastIndex(({ to }) => to === 'shell w1');
+    return entries.map((entry, i) => {
+      const { ms: _, order: __, answer: ___, ...unanswered } = entry;
+      return i === last ? unanswered : entry;
+    });
+  });
+  const file = path.join(run, 'verdict.json');
+  const verdict = verdictSchema.parse(JSON.parse(await fs.readFile(file, 'utf8')));
+  for (const clause of verdict.clauses) if (clause.id === 'DNS-002') clause.verdict = 'inconclusive';
+  await fs.writeFile(file, JSON.stringify(verdict));
+  const { stdout, exitCode } = await judge(cli, run, 'DNS-002');
+  assert.equal(exitCode, 0, stdout);
+  assert.match(stdout, /^not replayed +DNS-002: replay-no-answer: shell w1 never answered/m);
+});
+
 test('a clause without a transcript is told, with the verdict it had', async () => {
   await using cli = await CommandLine.create();
   const run = await recorded(cli);

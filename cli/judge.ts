@@ -20,7 +20,7 @@ interface Compared {
  * `judge`: runs the bodies of clauses on what was recorded, and holds the verdicts against each other.
  *
  * @param clauses ids; all that have a transcript when empty.
- * @returns 0 if every verdict is the same, 1 if one is not or a transcript did not fit.
+ * @returns 0 if every verdict is the same, 1 if one is not or the transcript of a clause that had been judged did not fit.
  * @throws UsageError when there is nothing to judge.
  */
 export async function judge(
@@ -64,7 +64,9 @@ export async function judge(
       : []),
   ];
   console.log([`${count(same, 'verdict')} the same`, ...rest].join(', '));
-  return differing.length + broken.length > 0 ? 1 : 0;
+  // What was never judged, as when the lab died, cannot be judged again either.
+  const lost = broken.filter((one) => one.recorded.verdict !== 'inconclusive');
+  return differing.length + lost.length > 0 ? 1 : 0;
 }
 
 /** Runs the runner on the transcripts. What it says, a line for each clause and the summary, goes to our output. */

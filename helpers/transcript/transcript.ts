@@ -255,7 +255,7 @@ export function replay(entries: readonly Entry[]): Replay {
 }
 
 /** Ours: without a lab nothing takes so long, so that whoever still waits waits in vain. */
-const IDLE_MS = 5000;
+const IDLE_MS = 2000;
 
 function shortened(text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}...` : text;
