@@ -51,6 +51,7 @@ const SCALARS: Record<string, [flag: string, value?: (leaf: unknown) => string]>
   'TaskTemplate.ContainerSpec.Healthcheck.Interval': ['health-interval', time],
   'TaskTemplate.ContainerSpec.Healthcheck.Timeout': ['health-timeout', time],
   'TaskTemplate.ContainerSpec.Healthcheck.StartPeriod': ['health-start-period', time],
+  'TaskTemplate.ContainerSpec.Healthcheck.StartInterval': ['health-start-interval', time],
   'TaskTemplate.ContainerSpec.Healthcheck.Retries': ['health-retries'],
   'TaskTemplate.RestartPolicy.Condition': ['restart-condition'],
   'TaskTemplate.RestartPolicy.Delay': ['restart-delay', time],
@@ -143,7 +144,7 @@ function said(spec: JsonObject, renamed: Renamed): Said {
 function healthCommand(test: Json, result: Said): Flag[] {
   const [kind, ...words] = test as string[];
   if (kind === 'NONE') return [{ name: 'no-healthcheck', value: 'true' }];
-  if (words.some((word) => word.includes('/usr/bin/workload')))
+  if (words.some((word) => /\bworkload\b/.test(word)))
     result.unsaid.push("a health check that only the suite's own workload has");
   return [{ name: 'health-cmd', value: words.join(' ') }];
 }
