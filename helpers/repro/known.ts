@@ -56,11 +56,13 @@ export class Known {
   readonly #containers = new Map<string, TaskName>();
   readonly #names: readonly string[];
 
-  /** @param nodes by name, with their addresses; {@link OUTSIDER} may be among them. */
-  constructor(nodes: readonly { name: string; address: string }[]) {
+  /** @param nodes by name, with their addresses; {@link OUTSIDER} may be among them. What is no member is known by its host name alone. */
+  constructor(nodes: readonly { name: string; address: string; role?: string }[]) {
     this.#names = nodes.map(({ name }) => name);
-    for (const { name, address } of nodes)
-      this.#addresses.set(address, name === OUTSIDER ? '$OUTSIDER_ADDRESS' : `$(address ${variable(name)})`);
+    for (const { name, address, role } of nodes) {
+      const find = role === 'spare' ? 'host_address' : 'address';
+      this.#addresses.set(address, name === OUTSIDER ? '$OUTSIDER_ADDRESS' : `$(${find} ${variable(name)})`);
+    }
   }
 
   /** Takes in what an answer tells. */

@@ -44,7 +44,8 @@ export function reproScript(transcript: Transcript, told: Told): string {
   const { lease, stack } = transcript.head as unknown as { lease: { swarm: SwarmFacts }; stack: Stack };
   const { nodes, outsider } = lease.swarm;
   const members = nodes.filter(({ role }) => role !== 'spare');
-  const manager = members.find(({ role }) => role === 'manager')?.name ?? '';
+  // Where there is no Swarm yet, the first engine founds it.
+  const manager = members.find(({ role }) => role === 'manager')?.name ?? nodes[0]?.name ?? '';
   const known = new Known([...nodes, { name: OUTSIDER, address: outsider.address }]);
   const limits = new Set<string>();
 
@@ -89,7 +90,7 @@ export function reproScript(transcript: Transcript, told: Told): string {
   const steps = withWaits(lastOfEqual(lines));
   const text = [...setUp, ...(setUp.length > 0 ? ['settle'] : []), ...steps].join('\n');
   return [
-    ...head(told, transcript, nodes, limits),
+    ...head(told, transcript, { nodes, manager }, limits),
     ...preamble(text, nodes),
     ...(setUp.length > 0 ? ['', '# What runs when the clause begins.', ...setUp, 'settle'] : []),
     '',
@@ -185,7 +186,7 @@ function withWaits(lines: readonly Line[]): string[] {
 function head(
   told: Told,
   { head: { startedAt } }: Transcript,
-  nodes: SwarmFacts['nodes'],
+  { nodes, manager }: { nodes: SwarmFacts['nodes']; manager: string },
   limits: Set<string>,
 ): string[] {
   const engines = nodes.map(({ name, role, engine }) => `${name} (${role}) ${engine}`).join(', ');
@@ -202,8 +203,8 @@ function head(
     '',
     `Seen on ${startedAt.slice(0, 10)} with Docker Engine ${engines}; kernel ${told.kernel ?? 'not known'}.`,
     '',
-    `Needs a Swarm of that version, of managers and workers as above${spare}, with nothing on it. Run it where docker speaks to the`,
-    'first manager. Nodes are reached as root by ssh, or by what ON names; there it uses nsenter, ipvsadm, iptables, ip, dig and curl.',
+    `Needs a Swarm of that version, of managers and workers as above${spare}, with nothing on it. Run it where docker speaks to`,
+    `${manager}. Nodes are reached as root by ssh, or by what ON names; there it uses nsenter, ipvsadm, iptables, ip, dig and curl.`,
     'Set the host names of the nodes below, and OUTSIDER to a host that is no member, or leave it to be this one.',
     ...(limits.size > 0
       ? ['', 'What this script does not do as the suite did:', ...[...limits].map((one) => `- ${one}`)]
@@ -220,6 +221,7 @@ const OUTSIDER_ADDRESS = "OUTSIDER_ADDRESS=${OUTSIDER_ADDRESS:-$(hostname -I | c
 const FUNCTIONS: Record<string, string> = {
   on: 'on() { if [ "$1" = here ]; then sh -c "$2"; else ${ON:-ssh} "$1" "$2"; fi; }',
   address: `address() { docker node inspect -f '{{.Status.Addr}}' "$1"; }`,
+  host_address: `host_address() { getent ahostsv4 "$1" | awk '{ print $1; exit }'; }`,
   network_id: `network_id() { docker network inspect -f '{{.Id}}' "$1"; }`,
   vip: `vip() { docker service inspect -f "{{range .Endpoint.VirtualIPs}}{{if eq .NetworkID \\"$(docker network inspect -f '{{.Id}}' "$2")\\"}}{{.Addr}}{{end}}{{end}}" "$1" | cut -d / -f 1; }`,
   task: `task() { for t in $(docker service ps -q --no-trunc -f desired-state=running "$1"); do
