@@ -29,6 +29,7 @@ export interface Outcome {
   ran: Ran;
   durationMs: number;
   evidence: Evidence[];
+  transcript: string | null;
 }
 
 /** All a run has come to know. */
@@ -80,6 +81,8 @@ export function clauseVerdict(
     spent: outcome?.ran.judged?.spent ?? null,
     pace: outcome?.ran.judged?.pace ?? null,
     evidence: outcome?.evidence ?? [],
+    measurements: outcome?.ran.judged?.measurements ?? [],
+    transcript: outcome?.transcript ?? null,
     provenBy: facts?.provenBy ?? [],
   };
 }
@@ -112,6 +115,7 @@ export function worst(repeats: ClauseVerdict[]): ClauseVerdict {
     runs: repeats.length,
     spent: spent.length === 0 ? null : sum(spent),
     evidence: repeats.flatMap(({ evidence }) => evidence),
+    measurements: repeats.flatMap(({ measurements }) => measurements),
   };
 }
 

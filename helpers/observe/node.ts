@@ -138,7 +138,13 @@ export async function observeNode(
     `  nsenter --net="$file" sh -c ${JSON.stringify(inside).replaceAll('$', '\\$')} || { [ "$name" = ${HOST} ] || [ "$(stat -f -c %T "$file" 2>/dev/null)" = nsfs ] || continue; echo "@@ failed in $name"; exit 1; }`,
     'done',
   ].join('\n');
-  const text = await toolbox.must(script);
+  const plain = () =>
+    patterns.map((pattern) =>
+      pattern === HOST
+        ? aspects.map((aspect) => COMMANDS[aspect]).join('; ')
+        : `for f in ${NETNS}/${pattern}; do echo "== $f"; nsenter --net=$f sh -c ${quote(aspects.map((aspect) => COMMANDS[aspect]).join('; '))}; done`,
+    );
+  const text = await toolbox.must(script, { plain });
   try {
     return parseSections(text);
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { EngineAddress } from '../engine/client.ts';
+import type { Inconclusive } from '../errors.ts';
 import type { LogPlaces } from '../observe/logs.ts';
 import type { SwarmFacts, Topology } from '../swarm/facts.ts';
 import type { Cell } from '../verdict/model.ts';
@@ -67,7 +68,7 @@ export type PoolCall = keyof PoolCalls;
 export type AnswerLine =
   | { progress: string }
   | { result: unknown }
-  | { error: { kind: 'usage' | 'inconclusive'; reason: 'lab' | 'observer' | 'suite'; message: string } };
+  | { error: { kind: 'usage' | 'inconclusive'; reason: Inconclusive['reason']; message: string } };
 
 /** What lends labs of one cell: the pool's daemon speaks for one of these for each cell. */
 export interface Provider {

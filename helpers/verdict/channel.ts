@@ -1,13 +1,27 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { type Cell, type CellRules, cellSchema, rulesSchema, spentSchema, unknownCell } from './model.ts';
+import {
+  type Cell,
+  type CellRules,
+  cellSchema,
+  measurementSchema,
+  rulesSchema,
+  spentSchema,
+  unknownCell,
+} from './model.ts';
 
 /** The project's own folder for what runs leave. */
 export const DEFAULT_OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 'out');
 
 /** Where this run leaves everything it has to say: the folder that the setting OUT_DIR names, else the project's own. */
 export const OUT_DIR = resolve(process.env.OUT_DIR?.trim() || DEFAULT_OUT_DIR);
+
+/** Where what `judge` finds out goes unless told otherwise. */
+export const JUDGED_DIR = join(import.meta.dirname, '..', '..', 'reports', 'judged');
+
+/** Environment variable that names the folder of a run, or of an opened bundle, whose transcripts are judged instead of a lab. */
+export const REPLAY_VARIABLE = 'SWARMPROOF_REPLAY';
 
 const judgedSchema = z.strictObject({
   clause: z.string(),
@@ -17,6 +31,7 @@ const judgedSchema = z.strictObject({
   node: z.string().optional(),
   spent: spentSchema,
   pace: z.number().optional(),
+  measurements: z.array(measurementSchema).optional(),
 });
 
 /** What a worker concluded about one clause; the reporter combines it with how the test ended. */
@@ -57,6 +72,20 @@ export type CellFacts = z.infer<typeof cellFactsSchema>;
 /** A name made fit for a file: what is not a letter, digit, dot, plus, minus or underscore becomes a dash. */
 export function fileName(name: string): string {
   return name.replaceAll(/[^\w.+-]+/g, '-').replace(/^\.+/, '-') || '-';
+}
+
+/** Where the transcript of a clause lies, relative to the folder of the run. @param repeat counted from 0. */
+export function transcriptPath({
+  cell,
+  clause,
+  repeat,
+}: {
+  cell: string;
+  clause: string;
+  repeat: number;
+}): string {
+  const name = repeat === 0 ? clause : `${clause}-${repeat + 1}`;
+  return join('transcripts', fileName(cell), `${name}.jsonl.gz`);
 }
 
 /** Called as soon as a cell is known, or known never to come up; the first to know tells. Readers never find half of it. */

@@ -65,6 +65,18 @@ const evidenceSchema = z.strictObject({
   path: z.string().describe('File, relative to the folder of verdict.json.'),
 });
 
+/** A number that a clause measured beside judging; what names mean is said in `MEASURES`. */
+export const measurementSchema = z.strictObject({
+  name: z.string().describe('What was measured, for example convergence-scale-up.'),
+  value: z.number(),
+  unit: z
+    .enum(['ms', 'share', 'ratio'])
+    .describe(
+      'share: of all requests, from 0 to 1; ratio: to the same without what is measured, within the same run.',
+    ),
+  samples: z.int().positive().describe('How many requests or events the value rests on.'),
+});
+
 /** The verdict on one clause in one cell. */
 export const clauseVerdictSchema = z.strictObject({
   id: z.string().describe('Clause id, for example VIP-015.'),
@@ -101,6 +113,17 @@ export const clauseVerdictSchema = z.strictObject({
       'How many times slower than the lab in which bounds were calibrated this one was; bounds were stretched by it.',
     ),
   evidence: z.array(evidenceSchema),
+  measurements: z
+    .array(measurementSchema)
+    .default([])
+    .describe('What was measured meanwhile; it decides no verdict.'),
+  transcript: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe(
+      'Everything the clause asked and was answered, relative to the folder of verdict.json; null where nothing was asked.',
+    ),
   provenBy: z.array(z.string()).describe('Sabotages that were shown to turn this clause red.'),
 });
 
@@ -153,6 +176,8 @@ export type Cell = z.infer<typeof cellSchema>;
 export type CellRules = z.infer<typeof rulesSchema>;
 /** The verdict on one clause in one cell. */
 export type ClauseVerdict = z.infer<typeof clauseVerdictSchema>;
+/** A number measured by a clause. */
+export type Measurement = z.infer<typeof measurementSchema>;
 /** One piece of evidence, saved beside the verdict. */
 export type Evidence = z.infer<typeof evidenceSchema>;
 /** Why a run ended. */
