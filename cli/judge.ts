@@ -3,8 +3,9 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { openBundle } from '../helpers/bundle/bundle.ts';
 import { Inconclusive, UsageError } from '../helpers/errors.ts';
-import { OUT_VARIABLE, REPLAY_VARIABLE } from '../helpers/verdict/channel.ts';
-import { type ClauseVerdict, verdictSchema } from '../helpers/verdict/model.ts';
+import { REPLAY_VARIABLE } from '../helpers/verdict/channel.ts';
+import type { ClauseVerdict } from '../helpers/verdict/model.ts';
+import { readVerdict } from '../helpers/verdict/read.ts';
 import { count } from './words.ts';
 
 const ROOT = path.dirname(import.meta.dirname);
@@ -79,14 +80,13 @@ async function judgedAgain(
   await execa(process.execPath, [RUNNER, 'test', `--grep=\\b(?:${ids.join('|')})\\b`], {
     cwd: ROOT,
     // Long clauses and drafts are judged if they were recorded; how long they took then is in their transcripts.
-    env: { [REPLAY_VARIABLE]: folder, [OUT_VARIABLE]: output, SOAK: '1s', DRAFTS: 'yes' },
+    env: { [REPLAY_VARIABLE]: folder, OUT_DIR: output, SOAK: '1s', DRAFTS: 'yes' },
     reject: false,
     stdin: 'ignore',
     stdout: 'inherit',
     stderr: 'inherit',
   });
-  const written = await fs.readFile(path.join(output, 'verdict.json'), 'utf8');
-  return verdictSchema.parse(JSON.parse(written)).clauses;
+  return readVerdict(output).clauses;
 }
 
 async function exists(folder: string, name: string | null): Promise<boolean> {
