@@ -132,7 +132,7 @@ test('a folder without a run is refused', async () => {
   await using cli = await CommandLine.create();
   const { stderr, exitCode } = await cli.run(['bundle', cli.cache]);
   assert.equal(exitCode, 2);
-  assert.match(stderr, /no run has left its verdict there/);
+  assert.match(stderr, /does not exist: name the verdict.json of a run/);
 });
 
 test('a bundle that would write elsewhere is refused, and writes nothing', async () => {

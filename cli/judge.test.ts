@@ -109,7 +109,7 @@ test('a clause without a transcript is told, with the verdict it had', async () 
 const REFUSED: [words: string[], said: RegExp][] = [
   [['nowhere.tar.gz'], /there is no .*nowhere\.tar\.gz/],
   [[path.join(RUN, 'verdict.json')], /is no bundle of swarmproof/],
-  [[path.join(RUN, 'evidence')], /no run has left its verdict there/],
+  [[path.join(RUN, 'evidence')], /does not exist: name the verdict.json of a run/],
   [[RUN, 'VIP-999'], /does not tell of VIP-999/],
 ];
 for (const [words, said] of REFUSED)

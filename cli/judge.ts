@@ -4,7 +4,8 @@ import { execa } from 'execa';
 import { openBundle } from '../helpers/bundle/bundle.ts';
 import { Inconclusive, UsageError } from '../helpers/errors.ts';
 import { REPLAY_VARIABLE } from '../helpers/verdict/channel.ts';
-import { type ClauseVerdict, verdictSchema } from '../helpers/verdict/model.ts';
+import type { ClauseVerdict } from '../helpers/verdict/model.ts';
+import { readVerdict } from '../helpers/verdict/read.ts';
 import { count } from './words.ts';
 
 const ROOT = path.dirname(import.meta.dirname);
@@ -85,8 +86,7 @@ async function judgedAgain(
     stdout: 'inherit',
     stderr: 'inherit',
   });
-  const written = await fs.readFile(path.join(output, 'verdict.json'), 'utf8');
-  return verdictSchema.parse(JSON.parse(written)).clauses;
+  return readVerdict(output).clauses;
 }
 
 async function exists(folder: string, name: string | null): Promise<boolean> {

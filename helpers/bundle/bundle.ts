@@ -14,7 +14,8 @@ import { messageOf, UsageError } from '../errors.ts';
 import { captureIn } from '../observe/capture.ts';
 import { unpackTranscript } from '../transcript/file.ts';
 import { withoutSecrets } from '../transcript/secrets.ts';
-import { type VerdictFile, verdictSchema } from '../verdict/model.ts';
+import type { VerdictFile } from '../verdict/model.ts';
+import { readVerdict } from '../verdict/read.ts';
 
 const gzip = promisify(zlib.gzip);
 const gunzip = promisify(zlib.gunzip);
@@ -60,7 +61,7 @@ const MOST_OPENED = 2 * 1024 ** 3;
  * @throws UsageError when the folder holds no run.
  */
 export async function packBundle(folder: string, target: string, mostBytes: number): Promise<Manifest> {
-  const verdict = await readVerdict(folder);
+  const verdict = readVerdict(folder);
   const quiet = new Set(
     verdict.clauses.filter(({ verdict: one }) => one === 'pass' || one === 'skipped').map(({ id }) => id),
   );
@@ -190,14 +191,14 @@ export async function openBundle(file: string): Promise<Opened> {
   const found = await fs.stat(file).catch(() => undefined);
   if (!found) throw new UsageError(`there is no ${file}: name a bundle, or the folder of a run.`);
   if (found.isDirectory()) {
-    return { folder: file, verdict: await readVerdict(file), async [Symbol.asyncDispose]() {} };
+    return { folder: file, verdict: readVerdict(file), async [Symbol.asyncDispose]() {} };
   }
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'swarmproof-bundle-'));
   const remove = () => fs.rm(folder, { recursive: true, force: true });
   try {
     await extract(file, folder);
     await readManifest(folder);
-    return { folder, verdict: await readVerdict(folder), [Symbol.asyncDispose]: remove };
+    return { folder, verdict: readVerdict(folder), [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove();
     throw error instanceof UsageError
@@ -230,14 +231,4 @@ async function extract(file: string, folder: string): Promise<void> {
 
 async function readManifest(folder: string): Promise<Manifest> {
   return manifestSchema.parse(JSON.parse(await fs.readFile(path.join(folder, MANIFEST), 'utf8')));
-}
-
-async function readVerdict(folder: string): Promise<VerdictFile> {
-  const file = path.join(folder, VERDICT);
-  const written = await fs.readFile(file, 'utf8').catch(() => {
-    throw new UsageError(`there is no ${file}: no run has left its verdict there.`);
-  });
-  const parsed = verdictSchema.safeParse(JSON.parse(written));
-  if (!parsed.success) throw new UsageError(`${file} is no verdict: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
 }
