@@ -34,7 +34,10 @@ export interface Layout {
 const FONT = { title: 13, fact: 11, monoWidth: 0.61, sansWidth: 0.62, boldWidth: 0.7 };
 const LINE = 16;
 const PAD = 10;
-const FRAME_TITLE = 18;
+/** Between hops one below the other; half of it is above the first hop of a frame. */
+const ROOM = 24;
+/** By how much a frame begins higher than it would have to, for its title. */
+const FRAME_TITLE = { inner: 4, outer: 8 };
 const MARGIN = 16;
 /** Longer values are cut; the whole is in the box's tooltip. */
 const LONGEST_VALUE = 44;
@@ -42,9 +45,9 @@ const WRAP = 46;
 const HEADER_WRAP = 88;
 
 /** Lays a walk out from top to bottom; hops of one namespace, and namespaces of one node, lie in a frame. */
-export function arrange(walk: Pick<Walk, 'hops' | 'legs'>): Layout {
+export function arrange(walk: Pick<Walk, 'hops' | 'legs' | 'nodes'>): Layout {
   const graph = new Graph({ compound: true });
-  graph.setGraph({ rankdir: 'TB', ranksep: 18, nodesep: 22, edgesep: 12, marginx: 0, marginy: 0 });
+  graph.setGraph({ rankdir: 'TB', ranksep: ROOM, nodesep: 24, edgesep: 12, marginx: 0, marginy: 0 });
   graph.setDefaultEdgeLabel(() => ({}));
   const frames = new Map<string, { title: string; inner: boolean }>();
   for (const hop of walk.hops) {
@@ -53,7 +56,7 @@ export function arrange(walk: Pick<Walk, 'hops' | 'legs'>): Layout {
     const outer = `node ${hop.node}`;
     const inner = `${outer} ${hop.namespace}`;
     if (!frames.has(outer)) {
-      frames.set(outer, { title: hop.node, inner: false });
+      frames.set(outer, { title: [hop.node, walk.nodes[hop.node]].join(' '), inner: false });
       graph.setNode(outer, {});
     }
     if (!frames.has(inner)) {
@@ -75,7 +78,11 @@ export function arrange(walk: Pick<Walk, 'hops' | 'legs'>): Layout {
     height,
     hops: new Map(walk.hops.map(({ id }) => [id, boxOf(`hop ${id}`)])),
     frames: [...frames]
-      .map(([id, frame]) => ({ ...boxOf(id), ...frame }))
+      .map(([id, frame]) => {
+        const { y, height: h, ...place } = boxOf(id);
+        const title = frame.inner ? FRAME_TITLE.inner : FRAME_TITLE.outer;
+        return { ...place, y: y - title, height: h + title, ...frame };
+      })
       .toSorted((a, b) => Number(a.inner) - Number(b.inner)),
     legs: walk.legs.map((leg) => ({
       leg,
@@ -90,7 +97,7 @@ function sizeOf(hop: Hop): { width: number; height: number } {
   const widths = [
     hop.title.length * FONT.title * FONT.boldWidth + 24,
     ...hop.facts.map(({ value }) => label + cut(value).length * FONT.fact * FONT.monoWidth),
-    ...remarks(hop, false).map((text) => text.length * FONT.fact * FONT.sansWidth),
+    ...remarks(hop, false).map((text) => text.length * FONT.fact * FONT.boldWidth),
   ];
   const lines = 1 + hop.facts.length + remarks(hop, false).length;
   return { width: Math.ceil(Math.max(120, ...widths)) + 2 * PAD, height: lines * LINE + PAD + 2 };
@@ -127,9 +134,9 @@ export function draw(walk: Walk, { expected = false }: DrawOptions = {}): string
       ([text, kind]) => text.length * (kind === 'head' ? 15 * FONT.boldWidth : 12 * FONT.sansWidth),
     ),
   );
-  const top = MARGIN + header.length * 20 + 12;
+  const top = MARGIN + header.length * 20 + 16;
   const width = Math.ceil(Math.max(plan.width, headerWidth) + 2 * MARGIN);
-  const height = Math.ceil(top + plan.height + FRAME_TITLE + 2 * MARGIN);
+  const height = Math.ceil(top + plan.height + 2 * MARGIN + 16);
   // In the middle below its title.
   const left = MARGIN + Math.max(0, (width - 2 * MARGIN - plan.width) / 2);
   const key = `walk-${createHash('sha256').update(JSON.stringify(walk)).digest('hex').slice(0, 8)}`;

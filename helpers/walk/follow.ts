@@ -77,6 +77,7 @@ class Follower {
       seenAt: this.#evidence.at,
       hops: this.#hops,
       legs: this.#legs,
+      nodes: Object.fromEntries(this.#evidence.nodes.map(({ name, address }) => [name, address])),
     };
   }
 
@@ -347,8 +348,9 @@ class Follower {
     const tasks = service.tasks.filter((one) => one.node === node);
     const seen = tasks.filter((task) => this.#process(node, task.pid)?.links !== undefined);
     const owner =
-      seen.find((task) => hasAddress(this.#process(node, task.pid), address)) ??
-      (seen.length === 0 ? tasks[0] : undefined);
+      address !== '' && seen.length > 0
+        ? seen.find((task) => hasAddress(this.#process(node, task.pid), address))
+        : tasks[0];
     if (owner) {
       const facts = [...(address ? [fact('on docker_gwbridge', `${address}, port ${port ?? target}`)] : [])];
       this.#end(from, owner, facts, undefined);
@@ -751,12 +753,12 @@ class Follower {
       for (const { from, to } of this.#legs) if (from === id) go(to);
     };
     go('client');
+    const explained = this.#hops.some(({ id, state }) => state === 'broken' && reached.has(id));
     for (const [at, hop] of this.#hops.entries()) {
       const answered = this.#ends.get(hop.id);
-      if (!reached.has(hop.id)) {
-        // One that answered was reached, whatever stands on its way now.
-        if (!answered) this.#hops[at] = withState(hop, 'unreached');
-      } else if (answered === 0 && this.#failures > 0 && hop.state !== 'broken')
+      // One that answered was reached, whatever stands on its way now.
+      if (!reached.has(hop.id) && !answered) this.#hops[at] = withState(hop, 'unreached');
+      if (reached.has(hop.id) && answered === 0 && this.#failures > 0 && !explained)
         this.#hops[at] = withState(hop, 'broken', `no answer came from it: ${this.#errors()}`);
     }
   }

@@ -11,6 +11,8 @@ export interface Walk {
   /** In the order of the way; alternatives, such as the tasks behind a virtual IP, one after another. */
   hops: Hop[];
   legs: Leg[];
+  /** Address of each node, on the network between them. */
+  nodes: Record<string, string>;
 }
 
 /** What is known of a hop. `unseen`: nobody looked there. `unreached`: packets end before they come here. */
