@@ -23,6 +23,9 @@ export type Journey = {
   [K in ProbeRequest['kind']]: JourneyOf<Extract<ProbeRequest, { kind: K }>>;
 }[ProbeRequest['kind']];
 
+/** Ours: what a clause sends in minutes. Of hours of traffic the last is of interest, and memory is not endless. */
+const MOST_SAMPLES = 20_000;
+
 /**
  * Keeps the traffic that is sent, so that it can be told afterwards which ways it went; nobody needs to ask for it.
  *
@@ -30,11 +33,15 @@ export type Journey = {
  */
 export class Journal<V = unknown> {
   #journeys: Journey[] = [];
+  #samples = 0;
   #view: { last: V; again: () => Promise<V> } | undefined;
 
   note<R extends ProbeRequest>(from: Place, request: R, samples: readonly SampleOf<R>[]): void {
     // Request and samples are of one kind, which the compiler cannot see through a type parameter.
     this.#journeys.push({ from, request, samples } as unknown as Journey);
+    this.#samples += samples.length;
+    while (this.#samples > MOST_SAMPLES && this.#journeys.length > 1)
+      this.#samples -= this.#journeys.shift()?.samples.length ?? 0;
   }
 
   /** Keeps what was seen of the Swarm last, and how that is seen anew. */
@@ -51,6 +58,7 @@ export class Journal<V = unknown> {
   take(): Journey[] {
     const taken = this.#journeys;
     this.#journeys = [];
+    this.#samples = 0;
     return taken;
   }
 }

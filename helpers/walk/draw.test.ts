@@ -64,7 +64,7 @@ test('no box lies on another, and each lies within the frames it belongs to', ()
         assert.ok(box && around.filter((frame) => within(box, frame)).length >= 2, `frames of hop ${hop.id}`);
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 
@@ -108,7 +108,7 @@ test('whatever a walk holds, its drawing is well-formed, and says everything in 
         /^<svg [^>]*role="img" aria-labelledby="(\S+)-title \1-desc">\n<title id="\1-title">.*\n<desc id="\1-desc">/,
       );
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 

@@ -109,7 +109,9 @@ const FAULTS: [what: string, evidence: () => WalkEvidence, hop: string, node: st
   ],
   [
     'no balancer',
-    broken(virtualIpWalk, (one) => void (nodeIn(one, 'w2').balancer = null)),
+    broken(virtualIpWalk, (one) => {
+      nodeIn(one, 'w2').balancer = null;
+    }),
     `Virtual IP ${VIP}`,
     'w2',
     /w2 has no balancer namespace for front/,
@@ -123,7 +125,9 @@ const FAULTS: [what: string, evidence: () => WalkEvidence, hop: string, node: st
   ],
   [
     'no IPVS service',
-    broken(virtualIpWalk, (one) => void (balancer(one, 'w2').ipvs = [])),
+    broken(virtualIpWalk, (one) => {
+      balancer(one, 'w2').ipvs = [];
+    }),
     'IPVS FWM 259',
     'w2',
     /mark 0x103 has no IPVS service/,
@@ -165,14 +169,26 @@ const FAULTS: [what: string, evidence: () => WalkEvidence, hop: string, node: st
   ],
   [
     'no neighbour',
-    broken(virtualIpWalk, (one) => void (overlay(one, 'w2').neighbours = []), 1),
+    broken(
+      virtualIpWalk,
+      (one) => {
+        overlay(one, 'w2').neighbours = [];
+      },
+      1,
+    ),
     'VXLAN to w1',
     'w2',
     /no neighbour entry for 10\.0\.1\.8/,
   ],
   [
     'no FDB row',
-    broken(virtualIpWalk, (one) => void (overlay(one, 'w2').forwarding = []), 1),
+    broken(
+      virtualIpWalk,
+      (one) => {
+        overlay(one, 'w2').forwarding = [];
+      },
+      1,
+    ),
     'VXLAN to w1',
     'w2',
     /no FDB row .* 02:42:0a:00:01:08/,
@@ -223,7 +239,9 @@ const FAULTS: [what: string, evidence: () => WalkEvidence, hop: string, node: st
   ],
   [
     'no sandbox',
-    broken(meshWalk, (one) => void (nodeIn(one, 'm1').balancer = null)),
+    broken(meshWalk, (one) => {
+      nodeIn(one, 'm1').balancer = null;
+    }),
     'Ingress sandbox',
     'm1',
     /no namespace ingress_sbox/,

@@ -18,22 +18,39 @@ interface Operation {
  * those to the own addresses of one service's tasks.
  */
 export function routesIn(journeys: readonly Journey[], view: SwarmView): Route[] {
-  const routes = new Map<string, Route>();
+  const goals = goalsIn(view);
+  const routes = new Map<string, { route: Route; ends: Map<string, Outcome> }>();
   for (const journey of journeys) {
+    const place = placeKey(journey.from);
     for (const { asked, outcome } of operationsOf(journey)) {
-      const key = JSON.stringify([placeKey(journey.from), asked, goal(asked, outcome, view)]);
-      const route = routes.get(key) ?? {
-        from: journey.from,
-        asked: { ...asked, addresses: [] },
-        outcomes: [],
-      };
+      const { address, answers, rcode, container, error } = outcome;
+      const goal = asked.name === undefined && address !== undefined ? (goals.get(address) ?? address) : '';
+      const key = [place, asked.protocol, asked.name, asked.port, goal].join(' ');
+      const route: Route = { from: journey.from, asked: { ...asked, addresses: [] }, outcomes: [] };
+      const known = routes.get(key) ?? { route, ends: new Map() };
       // Taken out and put back: a map keeps the order of insertion.
       routes.delete(key);
-      routes.set(key, route);
-      add(route, outcome);
+      routes.set(key, known);
+      const { addresses } = known.route.asked;
+      if (asked.name === undefined && address !== undefined && !addresses.includes(address))
+        addresses.push(address);
+      const end = [address, answers?.toSorted(), rcode, container, error].join(' ');
+      const alike = known.ends.get(end);
+      if (alike) alike.times += 1;
+      else known.ends.set(end, outcome);
     }
   }
-  return [...routes.values()];
+  return [...routes.values()].map(({ route, ends }) => ({ ...route, outcomes: [...ends.values()] }));
+}
+
+/** Addresses of one service's tasks on one network count as one goal. */
+function goalsIn({ services }: SwarmView): Map<string, string> {
+  const goals = services.flatMap(({ name, tasks }) =>
+    tasks.flatMap(({ addresses }) =>
+      Object.entries(addresses).map(([network, address]) => [address, `${name} on ${network}`] as const),
+    ),
+  );
+  return new Map(goals);
 }
 
 /** Requests that got no answer. An answer of DNS that says no is one, too. */
@@ -48,26 +65,6 @@ export function times(outcomes: readonly Outcome[]): number {
 
 function placeKey(place: Place): string {
   return place.kind === 'process' ? `${place.node} ${place.pid}` : JSON.stringify(place);
-}
-
-/** Addresses of one service's tasks on one network count as one goal; of a name the goal is the name. */
-function goal({ name }: Pick<Asked, 'name'>, { address }: Outcome, { services }: SwarmView): string {
-  if (name !== undefined || address === undefined) return '';
-  for (const service of services)
-    for (const task of service.tasks)
-      for (const [network, own] of Object.entries(task.addresses))
-        if (own === address) return `${service.name} on ${network}`;
-  return address;
-}
-
-function add({ asked, outcomes }: Route, { times: _, ...outcome }: Outcome): void {
-  if (asked.name === undefined && outcome.address !== undefined && !asked.addresses.includes(outcome.address))
-    asked.addresses.push(outcome.address);
-  const kind = (one: Omit<Outcome, 'times'>) =>
-    JSON.stringify([one.address, one.answers?.toSorted(), one.rcode, one.container, one.error]);
-  const alike = outcomes.find((one) => kind(one) === kind(outcome));
-  if (alike) alike.times += 1;
-  else outcomes.push({ times: 1, ...outcome });
 }
 
 function operationsOf(journey: Journey): Operation[] {
