@@ -141,10 +141,7 @@ export function draw(walk: Walk, { expected = false }: DrawOptions = {}): string
   const left = MARGIN + Math.max(0, (width - 2 * MARGIN - plan.width) / 2);
   const key = `walk-${createHash('sha256').update(JSON.stringify(walk)).digest('hex').slice(0, 8)}`;
   const byId = new Map(walk.hops.map((hop) => [hop.id, hop]));
-  const stopped = (leg: Leg) => {
-    const from = byId.get(leg.from)?.state;
-    return from === 'broken' || from === 'unreached';
-  };
+  const stopped = (leg: Leg) => byId.get(leg.to)?.state === 'unreached';
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="packet-walk${expected ? ' as-expected' : ''}" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="${key}-title ${key}-desc">`,
     `<title id="${key}-title">${escaped(walk.title)}</title>`,
@@ -158,12 +155,17 @@ export function draw(walk: Walk, { expected = false }: DrawOptions = {}): string
     ),
     `<g transform="translate(${round(left)} ${top})">`,
     ...plan.frames.map(
-      ({ x, y, width: w, height: h, title, inner }) =>
-        `<g><rect class="${inner ? 'namespace' : 'node'}" x="${round(x)}" y="${round(y)}" width="${round(w)}" height="${round(h)}" rx="6"/><text class="${inner ? 'namespace-name' : 'node-name'}" x="${round(x + 8)}" y="${round(y + 13)}">${escaped(title)}</text></g>`,
+      ({ x, y, width: w, height: h, inner }) =>
+        `<rect class="${inner ? 'namespace' : 'node'}" x="${round(x)}" y="${round(y)}" width="${round(w)}" height="${round(h)}" rx="6"/>`,
     ),
     ...plan.legs.map(
       ({ leg, points }) =>
         `<path class="leg${stopped(leg) ? ' stopped' : ''}" d="${points.map(({ x, y }, i) => `${i === 0 ? 'M' : 'L'}${round(x)} ${round(y)}`).join('')}"${stopped(leg) ? '' : ` marker-end="url(#${key}-tip)"`}/>`,
+    ),
+    // After the legs, which may pass below a title.
+    ...plan.frames.map(
+      ({ x, y, title, inner }) =>
+        `<text class="${inner ? 'namespace-name' : 'node-name'}" x="${round(x + 8)}" y="${round(y + 13)}">${escaped(title)}</text>`,
     ),
     ...walk.hops.map((hop) => box(hop, plan.hops.get(hop.id), expected)),
     '</g>',
@@ -209,9 +211,10 @@ const STYLE = `
 .packet-walk .line{font-size:12px;fill:var(--soft)}
 .packet-walk .trouble{font-size:12px;font-weight:600;fill:var(--bad)}
 .packet-walk .node{fill:var(--node);stroke:var(--edge);stroke-width:1.5}
-.packet-walk .node-name{font-size:13px;font-weight:700}
+.packet-walk .node-name,.packet-walk .namespace-name{stroke-width:4;paint-order:stroke}
+.packet-walk .node-name{font-size:13px;font-weight:700;stroke:var(--node)}
 .packet-walk .namespace{fill:var(--space);stroke:var(--edge)}
-.packet-walk .namespace-name{font-size:11px;fill:var(--soft)}
+.packet-walk .namespace-name{font-size:11px;fill:var(--soft);stroke:var(--space)}
 .packet-walk .leg{fill:none;stroke:var(--line);stroke-width:1.5}
 .packet-walk .leg.stopped{stroke:var(--bad);stroke-dasharray:3 4}
 .packet-walk .tip{fill:var(--line)}

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { WalkEvidence } from './evidence.ts';
@@ -94,6 +95,30 @@ test('a name without virtual IP leads from DNS straight to the tasks, a port in 
     'Host port 8093/tcp',
     'hosted.1',
   ]);
+});
+
+test('the mesh of a real run is walked from what MESH-010 kept of it', () => {
+  const file = '../../fixtures/recordings/26.1.5-6.12/walk-mesh.json';
+  const text = readFileSync(new URL(file, import.meta.url), 'utf8');
+  const walk = walked(JSON.parse(text));
+  assert.deepEqual(brokenHops(walk), []);
+  const way = wayTo(walk, 'both.2');
+  assert.deepEqual(way, [
+    'Client outside the Swarm',
+    'Published port 8090/tcp',
+    'Ingress sandbox',
+    'Mark 0x100',
+    'IPVS FWM 256',
+    'SNAT to 10.0.0.2',
+    'Real server 10.0.0.7',
+    'both.2',
+  ]);
+  const evidence: WalkEvidence = JSON.parse(text);
+  balancer(evidence, 'm1').ipvs = [];
+  assert.deepEqual(
+    brokenHops(walked(evidence)).map(({ why }) => why),
+    ['mark 0x100 has no IPVS service'],
+  );
 });
 
 const NOBODY = { error: 'timeout in connect', times: 6 };

@@ -205,26 +205,12 @@ class Follower {
         ? taskName(task)
         : service
           ? `Virtual IP of ${service.name}`
-          : 'Address outside the Swarm';
-      const wrong =
-        best.length > 0 && !best.includes(address)
-          ? 'no running task and no virtual IP of that name has this address'
-          : named === 0
-            ? 'no answer names it'
-            : undefined;
+          : `No task has ${address}`;
       const place = task
         ? { node: task.node, namespace: `task ${taskName(task)}` }
         : { node: null, namespace: null };
-      this.#hop(
-        {
-          id: `answer ${address}`,
-          ...place,
-          title: owner,
-          facts: [fact('address', address), fact('in answers', `${named} of ${answered}`)],
-          wrong,
-        },
-        from,
-      );
+      const facts = [fact('address', address), fact('in answers', `${named} of ${answered}`)];
+      this.#ends.set(this.#hop({ id: `answer ${address}`, ...place, title: owner, facts }, from), named);
     });
   }
 
