@@ -545,6 +545,11 @@ const ENGINE_ANSWERS = { withinMs: 120_000, everyMs: 300 };
 /** Chain of the rules by which a node is cut off. */
 const CUT = 'SWARMPROOF-CUT';
 
+/** `three.2`: a task by the first parts of its container's name. */
+function shortName({ containerName }: Pick<TaskView, 'containerName'>): string {
+  return containerName.split('.').slice(0, 2).join('.');
+}
+
 /** Kernel state of the namespace that balances one network's virtual IPs on one node. */
 export interface Balancer {
   node: string;
@@ -810,7 +815,7 @@ export class Swarm {
 
   /** The network namespace of a task, or of a container that no service made. */
   inside(task: Pick<TaskView, 'node' | 'pid' | 'containerName'>): Vantage {
-    return this.node(task.node).inside(task.pid, task.containerName.split('.').slice(0, 2).join('.'));
+    return this.node(task.node).inside(task.pid, shortName(task));
   }
 
   /** The addresses behind names, in the order heard, as one task on each node hears it that runs any on this network. */
@@ -1125,7 +1130,7 @@ export class Swarm {
         .flatMap(({ name }) => [name, `tasks.${name}`]);
       // Asked with the network's name: a task on two networks may be told of either when it asks for the name alone.
       const heard = await node
-        .inside(asker.pid, asker.containerName, { quietly: true })
+        .inside(asker.pid, shortName(asker), { quietly: true })
         .addresses(names.map((name) => `${name}.${network}`))
         .catch(async (error: unknown) => {
           // An engine that was killed or cut off may not have told yet what became of its tasks: that is a disagreement, too.

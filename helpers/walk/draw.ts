@@ -169,7 +169,7 @@ export function draw(walk: Walk, { expected = false }: DrawOptions = {}): string
     ),
     ...walk.hops.map((hop) => box(hop, plan.hops.get(hop.id), expected)),
     '</g>',
-    `<text class="line" x="${MARGIN}" y="${height - MARGIN + 4}">${escaped(`Nodes as seen at ${momentOf(walk.seenAt)}, after the requests.`)}</text>`,
+    `<text class="line" x="${MARGIN}" y="${height - MARGIN + 4}">${escaped(`Nodes as seen at ${momentOf(walk.seenAt)}.`)}</text>`,
     '</svg>',
     '',
   ].join('\n');

@@ -22,7 +22,7 @@ import { failuresOf, times } from './routes.ts';
  * Tells the way that packets took from what was seen: which hops there are, what is known of each, and which of them is broken.
  *
  * A hop is broken when what was seen there cannot carry the packets; when nothing that was seen explains why requests fail, the
- * tasks from which no answer came are. What is said is what holds when the nodes were looked at, after the requests.
+ * tasks from which no answer came are. What is said holds for the moment at which the nodes were looked at.
  *
  * @returns undefined for requests to places outside of what services offer.
  */

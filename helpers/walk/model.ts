@@ -6,7 +6,7 @@ export interface Walk {
   result: string;
   /** True when at least one request was not answered, or not as it should have been. */
   troubled: boolean;
-  /** When the nodes were looked at, which was after the requests (epoch ms). */
+  /** When the nodes were looked at (epoch ms). */
   seenAt: number;
   /** In the order of the way; alternatives, such as the tasks behind a virtual IP, one after another. */
   hops: Hop[];
