@@ -84,6 +84,12 @@ const RULES: Rule[] = [
     because: 'a Swarm runs in whatever lab it is given',
   },
   {
+    files: /^helpers\/walk\/(?!collect\.ts)/,
+    typesOnly:
+      /^(?:npm:dockerode|helpers\/(?:engine|lab|pool)\/|helpers\/swarm\/swarm\.ts|helpers\/observe\/shell\.ts)/,
+    because: 'a walk is told from evidence alone, so it can be told again when the lab is gone',
+  },
+  {
     files: /^reports\//,
     only: /^(?:node:|npm:|reports\/|helpers\/(?:verdict\/|catalogue\/|errors\.ts))/,
     because: 'reports are made from verdict files and the catalogue, without a lab',
@@ -180,6 +186,11 @@ const BREACHES: [file: string, text: string, found: string][] = [
     'helpers/judge/a.ts',
     `import type { Rule } from '../observe/parse/ip.ts';`,
     ':1 imports helpers/observe/parse/ip.ts',
+  ],
+  [
+    'helpers/walk/follow.ts',
+    `import { Swarm } from '../swarm/swarm.ts';`,
+    ':1 imports helpers/swarm/swarm.ts',
   ],
   ['helpers/swarm/a.ts', `import { Lab } from '../lab/lab.ts';`, ':1 imports helpers/lab/lab.ts'],
   ['helpers/swarm/a.ts', `import { type Lab } from '../lab/lab.ts';`, ':1 imports helpers/lab/lab.ts'],

@@ -42,7 +42,7 @@ export type Aspect =
 
 /** Kernel state of one network namespace of a node; only what was asked for is there. */
 export interface NamespaceState {
-  /** File name under /run/docker/netns, or `host` for the node's own. */
+  /** File name under /run/docker/netns, `host` for the node's own, or the path it was asked for by. */
   name: string;
   /** Inode of the namespace: two files with the same one are the same namespace. */
   inode: number;
@@ -112,6 +112,21 @@ const COMMANDS: Record<Aspect, string> = {
   tables: 'nft list tables',
 };
 
+/** Namespaces, and what is to be read in each of them. */
+export interface Reading {
+  /**
+   * Name patterns of namespaces (shell globs such as `lb_*`), {@link HOST}, or paths such as that of {@link processNamespace}.
+   * Of those that are not there nothing is read.
+   */
+  which: readonly string[];
+  aspects: readonly Aspect[];
+}
+
+/** The network namespace of a process of the node, for {@link Reading}. */
+export function processNamespace(pid: number): string {
+  return `/proc/${pid}/ns/net`;
+}
+
 /**
  * Reads namespaces of a node in one go.
  *
@@ -121,29 +136,31 @@ const COMMANDS: Record<Aspect, string> = {
 export async function observeNode(
   toolbox: Toolbox,
   aspects: readonly Aspect[] = ASPECTS,
-  which?: readonly string[],
+  which: readonly string[] = [HOST, '*'],
 ): Promise<NamespaceState[]> {
-  const patterns = which ?? [HOST, '*'];
-  const inside = aspects
-    .map((aspect) => `printf '%s\\n' '@@ ${aspect}'; ${COMMANDS[aspect]} || exit 1`)
-    .join('; ');
+  return readNode(toolbox, [{ which, aspects }]);
+}
+
+/**
+ * The same, reading in some namespaces other things than in others, still in one go.
+ *
+ * @throws Inconclusive (observer) when a tool fails or prints what no parser knows.
+ */
+export async function readNode(toolbox: Toolbox, readings: readonly Reading[]): Promise<NamespaceState[]> {
   const script = [
     // An engine that has made no sandbox yet has no such folder; where it would be lies no namespace.
     `cd /proc/1/root${NETNS} 2>/dev/null || cd /proc/1/root/run || exit 1`,
-    // A namespace that is being removed is still a plain file for a while: it is no namespace (stat -f says nsfs).
-    `for name in ${patterns.join(' ')}; do`,
-    `  if [ "$name" = ${HOST} ]; then file=/proc/1/ns/net; else file=$name; [ -e "$file" ] && [ "$(stat -f -c %T "$file")" = nsfs ] || continue; fi`,
-    `  printf '%s\\n' "@@ namespace $name $(stat -Lc %i "$file")"`,
-    // One that goes while it is read is none any more.
-    `  nsenter --net="$file" sh -c ${JSON.stringify(inside).replaceAll('$', '\\$')} || { [ "$name" = ${HOST} ] || [ "$(stat -f -c %T "$file" 2>/dev/null)" = nsfs ] || continue; echo "@@ failed in $name"; exit 1; }`,
-    'done',
+    ...readings.flatMap(readingCommands),
   ].join('\n');
   const plain = () =>
-    patterns.map((pattern) =>
-      pattern === HOST
-        ? aspects.map((aspect) => COMMANDS[aspect]).join('; ')
-        : `for f in ${NETNS}/${pattern}; do echo "== $f"; nsenter --net=$f sh -c ${quote(aspects.map((aspect) => COMMANDS[aspect]).join('; '))}; done`,
-    );
+    readings.flatMap(({ which, aspects }) => {
+      const commands = aspects.map((aspect) => COMMANDS[aspect]).join('; ');
+      return which.map((pattern) => {
+        if (pattern === HOST) return commands;
+        const files = pattern.startsWith('/') ? pattern : `${NETNS}/${pattern}`;
+        return `for f in ${files}; do echo "== $f"; nsenter --net=$f sh -c ${quote(commands)}; done`;
+      });
+    });
   const text = await toolbox.must(script, { plain });
   try {
     return parseSections(text);
@@ -157,6 +174,21 @@ export async function observeNode(
       },
     );
   }
+}
+
+function readingCommands({ which, aspects }: Reading): string[] {
+  const inside = aspects
+    .map((aspect) => `printf '%s\\n' '@@ ${aspect}'; ${COMMANDS[aspect]} || exit 1`)
+    .join('; ');
+  return [
+    // A namespace that is being removed is still a plain file for a while: it is no namespace (stat -f says nsfs).
+    `for name in ${which.join(' ')}; do`,
+    `  if [ "$name" = ${HOST} ]; then file=/proc/1/ns/net; else file=$name; [ -e "$file" ] && [ "$(stat -f -c %T "$file")" = nsfs ] || continue; fi`,
+    `  printf '%s\\n' "@@ namespace $name $(stat -Lc %i "$file")"`,
+    // One that goes while it is read is none any more.
+    `  nsenter --net="$file" sh -c ${JSON.stringify(inside).replaceAll('$', '\\$')} || { [ "$name" = ${HOST} ] || [ "$(stat -f -c %T "$file" 2>/dev/null)" = nsfs ] || continue; echo "@@ failed in $name"; exit 1; }`,
+    'done',
+  ];
 }
 
 function parseSections(text: string): NamespaceState[] {

@@ -96,6 +96,9 @@ export async function viewNetworks(api: Docker): Promise<ListedNetwork[]> {
   }));
 }
 
+/** The embedded DNS server, at the same address in every task (moby daemon/libnetwork/sandbox_dns_unix.go, resolverIPSandbox). */
+export const EMBEDDED_DNS = '127.0.0.11';
+
 /** Bridge of a node through which its tasks reach the world, and published packets reach `ingress_sbox`. */
 export const GATEWAY_BRIDGE = 'docker_gwbridge';
 

@@ -6,8 +6,9 @@ import { Inconclusive, Violation } from '../errors.ts';
 import { datagramByHand, pingByHand, probeByHand, trafficByHand } from '../observe/by-hand.ts';
 import { Capture, type CaptureOptions } from '../observe/capture.ts';
 import { ipvsChangesCommand } from '../observe/ipvs-over-time.ts';
+import { Journal, type Place } from '../observe/journal.ts';
 import { type LogPlaces, LogReader } from '../observe/logs.ts';
-import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
+import { type Aspect, type NamespaceState, observeNode, type Reading, readNode } from '../observe/node.ts';
 import { datagramCommand, type Echo, parseEchoes, pingCommand } from '../observe/packets.ts';
 import { type IpvsChange, parseIpvsChanges } from '../observe/parse/ipvs-changes.ts';
 import type { Packet } from '../observe/parse/pcap.ts';
@@ -38,7 +39,7 @@ import { layCable, type Plug, type Wire } from './cable.ts';
 import { LAB_NETWORK, type NodeFacts, type SwarmFacts, type ToolboxFacts } from './facts.ts';
 import type { Ongoing } from './meanwhile.ts';
 import { unready, viewNodes } from './membership.ts';
-import { type NetworkOnNode, viewNetwork } from './network.ts';
+import { EMBEDDED_DNS, type NetworkOnNode, viewNetwork } from './network.ts';
 import {
   type ApiPart,
   createNetworkBody,
@@ -75,9 +76,6 @@ const ENDLESS = 1e8;
 /** The interface by which a node is on the lab network: the first and only one its container gets. */
 export const UPLINK = 'eth0';
 
-/** The embedded DNS server, at the same address in every task (moby daemon/libnetwork/sandbox_dns_unix.go, resolverIPSandbox). */
-export const EMBEDDED_DNS = '127.0.0.11';
-
 /**
  * How long the product may take until all nodes tell the same after a change. Calibrated: 10-17 s for a service of three
  * replicas under emulation; the rest is for a loaded host.
@@ -99,14 +97,20 @@ export interface Among {
   apart?: readonly Node[];
 }
 
+/** Takes note of traffic: what was asked, and what became of it. */
+type NoteTraffic = <R extends ProbeRequest>(request: R, samples: readonly SampleOf<R>[]) => void;
+
 /** A place from which traffic is sent: a task's network namespace, a node's, or a host outside the Swarm. */
 export class Vantage {
   readonly name: string;
   readonly #run: Run;
+  readonly #note: NoteTraffic;
 
-  constructor(name: string, run: Run) {
+  /** @param note is told of all traffic that is sent from here. */
+  constructor(name: string, run: Run, note: NoteTraffic = () => {}) {
     this.name = name;
     this.#run = run;
+    this.#note = note;
   }
 
   /**
@@ -127,7 +131,12 @@ export class Vantage {
     );
     if (status !== 0)
       throw new Inconclusive('observer', `the probe at ${this.name} ended with ${status}: ${text.trim()}`);
-    return parseSamples(request, text);
+    return this.#noted(request, parseSamples(request, text));
+  }
+
+  #noted<R extends ProbeRequest>(request: R, samples: SampleOf<R>[]): SampleOf<R>[] {
+    this.#note(request, samples);
+    return samples;
   }
 
   /**
@@ -151,7 +160,10 @@ export class Vantage {
     return async () => {
       const end = await this.begin(probeCommand(PROBE, sustained), () => trafficByHand(request));
       const lastMs = (request.timeoutMs ?? 5000) + (request.kind === 'hold' ? request.ms : 0);
-      return async () => parseSamples(sustained, await end(lastMs), { stopped: true }) as SampleOf<R>[];
+      return async () => {
+        const samples = parseSamples(sustained, await end(lastMs), { stopped: true }) as SampleOf<R>[];
+        return this.#noted(request, samples);
+      };
     };
   }
 
@@ -181,8 +193,8 @@ export class Vantage {
         const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
         return lines.filter((line) => line !== '').map((line) => parseLine(request, line));
       },
-      ended: async () => parseSamples(request, await end(lastMs, { stop: false })),
-      stop: async () => parseSamples(request, await end(lastMs), { stopped: true }),
+      ended: async () => this.#noted(request, parseSamples(request, await end(lastMs, { stop: false }))),
+      stop: async () => this.#noted(request, parseSamples(request, await end(lastMs), { stopped: true })),
     };
   }
 
@@ -325,7 +337,17 @@ export class Node {
   up = true;
   readonly #time: Stopwatch;
 
-  constructor(facts: NodeFacts, api: Docker, container: Docker.Container, toolbox: Toolbox, time: Stopwatch) {
+  readonly #journal: Journal<SwarmView>;
+
+  constructor(
+    facts: NodeFacts,
+    api: Docker,
+    container: Docker.Container,
+    toolbox: Toolbox,
+    time: Stopwatch,
+    journal: Journal<SwarmView>,
+  ) {
+    this.#journal = journal;
     this.name = facts.name;
     this.role = facts.role;
     this.address = facts.address;
@@ -335,14 +357,33 @@ export class Node {
     this.container = container;
     this.toolbox = toolbox;
     this.#time = time;
-    this.vantage = new Vantage(facts.name, (script, limitMs, plain) =>
-      time.spend('observing', () => toolbox.run(script, { limitMs, plain })),
+    this.vantage = this.#vantage(facts.name, '', { kind: 'host', node: facts.name });
+  }
+
+  /** A place on this node, entered by a command that runs the words after it there. */
+  #vantage(name: string, entry: string, place: Place | null): Vantage {
+    const within = (one: Parameters<typeof entered>[1]) => (entry === '' ? one : entered(entry, one));
+    return new Vantage(
+      name,
+      (script, limitMs, plain) =>
+        this.#time.spend('observing', () =>
+          this.toolbox.run(`${entry} ${script}`.trimStart(), {
+            limitMs,
+            ...(plain && { plain: () => plain().map(within) }),
+          }),
+        ),
+      place ? (request, samples) => this.#journal.note(place, request, samples) : undefined,
     );
   }
 
   /** Kernel state of its namespaces, see observeNode. */
   async observe(aspects?: readonly Aspect[], which?: readonly string[]): Promise<NamespaceState[]> {
     return this.#time.spend('observing', () => observeNode(this.toolbox, aspects, which));
+  }
+
+  /** Different things of different namespaces, see {@link readNode}. */
+  async read(readings: readonly Reading[]): Promise<NamespaceState[]> {
+    return this.#time.spend('observing', () => readNode(this.toolbox, readings));
   }
 
   /** Kernel state of one namespace. @throws Inconclusive (observer) when the node has none of that name. */
@@ -355,7 +396,8 @@ export class Node {
 
   /** Inside one of its namespaces: `name` is its file under /run/docker/netns. */
   within(name: string): Vantage {
-    return this.#entering(`nsenter --net=/proc/1/root/run/docker/netns/${name}`, `${name} on ${this.name}`);
+    const entry = `nsenter --net=/proc/1/root/run/docker/netns/${name}`;
+    return this.#vantage(`${name} on ${this.name}`, entry, { kind: 'namespace', node: this.name, name });
   }
 
   /** The sockets of its own namespace that wait for connections or datagrams. */
@@ -363,19 +405,18 @@ export class Node {
     return parseListeners(await this.vantage.must('ss -Htulnp'));
   }
 
-  /** From the network namespace of one of its processes. @param what it is, for messages. */
-  inside(pid: number, what: string): Vantage {
-    return this.#entering(`nsenter --net=/proc/${pid}/ns/net`, `${what} on ${this.name}`);
-  }
-
-  #entering(enter: string, what: string): Vantage {
-    return new Vantage(what, (script, limitMs, plain) =>
-      this.#time.spend('observing', () =>
-        this.toolbox.run(`${enter} ${script}`, {
-          limitMs,
-          ...(plain && { plain: () => plain().map((one) => entered(enter, one)) }),
-        }),
-      ),
+  /**
+   * From the network namespace of one of its processes.
+   *
+   * @param what it is, for messages.
+   * @param quietly what is asked is for the suite's own ends, and no traffic of the clause's.
+   */
+  inside(pid: number, what: string, { quietly = false } = {}): Vantage {
+    const place: Place = { kind: 'process', node: this.name, pid, what };
+    return this.#vantage(
+      `${what} on ${this.name}`,
+      `nsenter --net=/proc/${pid}/ns/net`,
+      quietly ? null : place,
     );
   }
 
@@ -530,6 +571,11 @@ const ENGINE_ANSWERS = { withinMs: 120_000, everyMs: 300 };
 /** Chain of the rules by which a node is cut off. */
 const CUT = 'SWARMPROOF-CUT';
 
+/** `three.2`: a task by the first parts of its container's name. */
+function shortName({ containerName }: Pick<TaskView, 'containerName'>): string {
+  return containerName.split('.').slice(0, 2).join('.');
+}
+
 /** Kernel state of the namespace that balances one network's virtual IPs on one node. */
 export interface Balancer {
   node: string;
@@ -551,6 +597,8 @@ export class Swarm {
   readonly labLogs: LogReader | null;
   /** The lab's own engine, in which the nodes are containers. */
   readonly lab: Docker;
+  /** The traffic that was sent from anywhere in the lab. */
+  readonly journal: Journal<SwarmView>;
   readonly #time: Stopwatch;
   #upstream: Promise<Upstream> | undefined;
 
@@ -561,6 +609,7 @@ export class Swarm {
     outsider: Swarm['outsider'];
     labLogs: LogReader | null;
     lab: Docker;
+    journal: Journal<SwarmView>;
     time: Stopwatch;
   }) {
     this.everyone = parts.everyone ?? [...parts.nodes, ...parts.spares];
@@ -569,6 +618,7 @@ export class Swarm {
     this.outsider = parts.outsider;
     this.labLogs = parts.labLogs;
     this.lab = parts.lab;
+    this.journal = parts.journal;
     this.#time = parts.time;
   }
 
@@ -590,6 +640,7 @@ export class Swarm {
   ): Swarm {
     const { host, consoles, logs, swarm } = where;
     const lab = engineClient(where.engine, 'lab');
+    const journal = new Journal<SwarmView>();
     const toolbox = (name: string, facts: ToolboxFacts) => {
       const console = consoles && facts.console !== undefined ? `${consoles}/hvc${facts.console}` : undefined;
       return new Toolbox(name, { host, port: facts.shellPort, tls: swarm.tls, console });
@@ -602,12 +653,16 @@ export class Swarm {
           lab.getContainer(facts.container),
           toolbox(facts.name, facts.toolbox),
           time,
+          journal,
         ),
     );
     const outside = toolbox('outsider', swarm.outsider);
     const outsider = Object.assign(
-      new Vantage('the outsider', (script, limitMs, plain) =>
-        time.spend('observing', () => outside.run(script, { limitMs, plain })),
+      new Vantage(
+        'the outsider',
+        (script, limitMs, plain) => time.spend('observing', () => outside.run(script, { limitMs, plain })),
+        (request, samples) =>
+          journal.note({ kind: 'outsider', address: swarm.outsider.address }, request, samples),
       ),
       { address: swarm.outsider.address, toolbox: outside },
     );
@@ -617,6 +672,7 @@ export class Swarm {
       outsider,
       labLogs: logs && new LogReader(logs),
       lab,
+      journal,
       time,
     });
   }
@@ -661,7 +717,7 @@ export class Swarm {
     await this.#time.spend('swarm', () => spare.api.swarmInit(request));
     this.#spares.splice(this.#spares.indexOf(spare), 1);
     spare.role = 'manager';
-    const { everyone, outsider, labLogs, lab } = this;
+    const { everyone, outsider, labLogs, lab, journal } = this;
     return new Swarm({
       everyone,
       nodes: [spare],
@@ -669,6 +725,7 @@ export class Swarm {
       outsider,
       labLogs,
       lab,
+      journal,
       time: this.#time,
     });
   }
@@ -753,7 +810,9 @@ export class Swarm {
 
   /** What the API says now. */
   async view(): Promise<SwarmView> {
-    return this.#time.spend('observing', () => viewSwarm(this.manager.api));
+    const view = await this.#time.spend('observing', () => viewSwarm(this.manager.api));
+    this.journal.viewed(view, () => this.view());
+    return view;
   }
 
   /**
@@ -782,7 +841,7 @@ export class Swarm {
 
   /** The network namespace of a task, or of a container that no service made. */
   inside(task: Pick<TaskView, 'node' | 'pid' | 'containerName'>): Vantage {
-    return this.node(task.node).inside(task.pid, task.containerName.split('.').slice(0, 2).join('.'));
+    return this.node(task.node).inside(task.pid, shortName(task));
   }
 
   /** The addresses behind names, in the order heard, as one task on each node hears it that runs any on this network. */
@@ -1101,7 +1160,8 @@ export class Swarm {
         .filter(({ networks }) => networks.includes(network))
         .flatMap(({ name }) => [name, `tasks.${name}`]);
       // Asked with the network's name: a task on two networks may be told of either when it asks for the name alone.
-      const heard = await this.inside(asker)
+      const heard = await node
+        .inside(asker.pid, shortName(asker), { quietly: true })
         .addresses(names.map((name) => `${name}.${network}`))
         .catch(async (error: unknown) => {
           // An engine that was killed or cut off may not have told yet what became of its tasks: that is a disagreement, too.

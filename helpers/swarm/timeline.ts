@@ -2,7 +2,8 @@ import type { IpvsChange } from '../observe/parse/ipvs-changes.ts';
 import type { DnsSample } from '../observe/probe.ts';
 import { lbNamespace } from './agreement.ts';
 import { type Ongoing, together } from './meanwhile.ts';
-import { EMBEDDED_DNS, type Node, type Swarm } from './swarm.ts';
+import { EMBEDDED_DNS } from './network.ts';
+import type { Node, Swarm } from './swarm.ts';
 import { type NetworkView, type SwarmView, taskOnEachNode } from './view.ts';
 
 /** Key of what a balancer showed in {@link balancersOverTime}. */

@@ -3,13 +3,13 @@ import {
   chosen,
   converge,
   now,
+  randomWalk,
   type Step,
   type Swarm,
   sameMembers,
   servesEverywhere,
   serviceIn,
   tasksIn,
-  walk,
 } from '../../fixtures/domain.ts';
 import { seedOf } from '../../fixtures/seed.ts';
 import { spread, VOTE_PORT } from '../../fixtures/stacks.ts';
@@ -27,7 +27,7 @@ type Deed = (typeof DAILY)[number] | 'restart';
 test(
   ...clause('REG-004', { disturbs: true, limitMs: LIMIT_MS }, async ({ swarm, evidence }) => {
     const seed = seedOf('REG-004');
-    for (const [i, step] of walk(DAILY, seed, STEPS).entries())
+    for (const [i, step] of randomWalk(DAILY, seed, STEPS).entries())
       await stepped(swarm, step, `step ${i + 1} of SEED=${seed}`, evidence);
   }),
 );
@@ -40,7 +40,7 @@ test(
     const seed = seedOf('REG-013');
     const until = now() + soakMs;
     let steps = 0;
-    for (const step of walk<Deed>([...DAILY, 'restart'], seed, MOST_STEPS)) {
+    for (const step of randomWalk<Deed>([...DAILY, 'restart'], seed, MOST_STEPS)) {
       if (now() > until) break;
       steps += 1;
       await stepped(swarm, step, `step ${steps} of SEED=${seed}`, evidence);

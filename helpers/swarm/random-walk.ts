@@ -10,7 +10,7 @@ export interface Step<D extends string> {
  * A walk of so many steps, the same for the same seed; a longer walk begins like a shorter one. Deeds come in rounds: each once, in
  * an order of chance.
  */
-export function walk<D extends string>(deeds: readonly D[], seed: number, steps: number): Step<D>[] {
+export function randomWalk<D extends string>(deeds: readonly D[], seed: number, steps: number): Step<D>[] {
   const length = deeds.length;
   const round = fc.tuple(
     fc.shuffledSubarray([...deeds], { minLength: length }),

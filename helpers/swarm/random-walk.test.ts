@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { chosen, walk } from './walk.ts';
+import { chosen, randomWalk } from './random-walk.ts';
 
 const DEEDS = ['scale', 'update', 'kill'] as const;
 
 test('a seed replays its walk, and another one walks elsewhere', () => {
-  assert.deepEqual(walk(DEEDS, 7, 20), walk(DEEDS, 7, 20));
-  assert.notDeepEqual(walk(DEEDS, 7, 20), walk(DEEDS, 8, 20));
+  assert.deepEqual(randomWalk(DEEDS, 7, 20), randomWalk(DEEDS, 7, 20));
+  assert.notDeepEqual(randomWalk(DEEDS, 7, 20), randomWalk(DEEDS, 8, 20));
 });
 
 test('a longer walk begins like a shorter one', () => {
-  assert.deepEqual(walk(DEEDS, 7, 20).slice(0, 5), walk(DEEDS, 7, 5));
+  assert.deepEqual(randomWalk(DEEDS, 7, 20).slice(0, 5), randomWalk(DEEDS, 7, 5));
 });
 
 test('every round does each deed once', () => {
-  const done = walk(DEEDS, 7, 9).map(({ deed }) => deed);
+  const done = randomWalk(DEEDS, 7, 9).map(({ deed }) => deed);
   for (const round of [0, 3, 6])
     assert.deepEqual(done.slice(round, round + 3).toSorted(), [...DEEDS].toSorted());
 });
