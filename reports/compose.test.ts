@@ -16,7 +16,8 @@ function ended(outcome: Judged['outcome'], name: string): Outcome {
   const spent = { ...NO_TIME, observing: 20 };
   const judged = { clause: 'VIP-001', outcome, reason: name, spent };
   const evidence = [{ name, contentType: 'text/plain', path: `${name}.txt` }];
-  return { ran: { status: outcome === 'pass' ? 'passed' : 'failed', judged }, durationMs: 100, evidence };
+  const ran: Outcome['ran'] = { status: outcome === 'pass' ? 'passed' : 'failed', judged };
+  return { ran, startedAt: run.startedAt, durationMs: 100, worker: 0, evidence };
 }
 
 function compose(facts: Partial<Known>) {

@@ -27,7 +27,9 @@ export type Catalogue = ReadonlyMap<string, ReportedClause>;
 /** How one test ended and what it left. */
 export interface Outcome {
   ran: Ran;
+  startedAt: string;
   durationMs: number;
+  worker: number;
   evidence: Evidence[];
 }
 
@@ -75,8 +77,10 @@ export function clauseVerdict(
     level: facts?.level ?? null,
     title: facts?.title ?? title,
     ...decide(outcome?.ran, without),
+    startedAt: outcome?.startedAt ?? null,
     durationMs: outcome?.durationMs ?? 0,
     runs: 1,
+    worker: outcome?.worker ?? null,
     spent: outcome?.ran.judged?.spent ?? null,
     pace: outcome?.ran.judged?.pace ?? null,
     evidence: outcome?.evidence ?? [],

@@ -48,6 +48,7 @@ const cell = {
   qemu: '10.0.13',
   accelerator: 'tcg',
   images: { node: { hash: 'sha256:1', packages: { 'docker.io': '26.1.5' } } },
+  settings: { KERNEL: 'debian:forky' },
 };
 
 const setup = `

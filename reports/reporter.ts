@@ -119,7 +119,13 @@ export default class VerdictReporter implements Reporter {
     }
     const ran = ranOf(test, result, selected.clause);
     const evidence = saveEvidence(this.#outDir, selected, result.attachments);
-    const outcome = { ran, durationMs: result.duration, evidence };
+    const outcome = {
+      ran,
+      startedAt: result.startTime.toISOString(),
+      durationMs: result.duration,
+      worker: result.parallelIndex,
+      evidence,
+    };
     this.#outcomes.set(test.id, outcome);
     this.#save('running');
     this.#tell(clauseVerdict(selected, outcome, this.#catalogue, notRun({ exitReason: 'running' })));

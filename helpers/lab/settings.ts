@@ -90,6 +90,12 @@ export const SETTINGS = {
         .refine((seed) => seed < 2 ** 31),
     ]),
   },
+  HISTORY: {
+    meaning: 'folder that remembers runs, so that reports tell what changed since when; keep it in CI',
+    known: 'a path',
+    default: 'reports/out/history',
+    schema: z.string().min(1),
+  },
   DRAFTS: {
     meaning: 'whether clauses are judged, too, that were not yet seen to judge rightly',
     known: 'yes, no',
@@ -141,6 +147,26 @@ export const SETTINGS = {
 } as const satisfies Record<string, Setting>;
 
 type Name = keyof typeof SETTINGS;
+
+/** Settings about this host alone: whoever repeats a run elsewhere has their own. */
+const OF_THE_HOST: ReadonlySet<string> = new Set<Name>([
+  'HISTORY',
+  'LAB_CACHE',
+  'LAB_CACHE_SIZE',
+  'LAB_QEMU',
+  'LAB_MIRROR',
+]);
+
+/** The settings that were given and that a repetition of the run must be given, too, by variable name. */
+export function settingsToRepeat(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Record<string, string> {
+  const given = Object.entries(SETTINGS).flatMap(([name, setting]) => {
+    const value = env[name]?.trim();
+    return value && value !== setting.default && !OF_THE_HOST.has(name) ? [[name, value]] : [];
+  });
+  return Object.fromEntries(given);
+}
 
 /** The validated settings of this run, by variable name. */
 export type Settings = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['schema']> };

@@ -11,7 +11,6 @@ import type { LogPlaces } from '../observe/logs.ts';
 import { Shell } from '../observe/shell.ts';
 import { membersOf, type SwarmFacts, type ToolboxFacts, type Topology } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
-import type { Cell } from '../verdict/model.ts';
 import type { Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
 
 /** Raised when forming a Swarm changes in a way that older checkpoints lack. */
@@ -270,7 +269,7 @@ export class VmProvider implements Provider {
     }
   }
 
-  #cell(lab: VmLab, swarm: SwarmFacts): Cell {
+  #cell(lab: VmLab, swarm: SwarmFacts): Prepared['cell'] {
     const images = Object.values(lab.images).map(
       ({ name, hash, packages }) => [name, { hash, packages }] as const,
     );

@@ -9,6 +9,9 @@ export const DEFAULT_OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 
 /** Where this run leaves everything it has to say: the folder that the setting OUT_DIR names, else the project's own. */
 export const OUT_DIR = resolve(process.env.OUT_DIR?.trim() || DEFAULT_OUT_DIR);
 
+/** Where runs are remembered unless the setting HISTORY says otherwise. No run empties it. */
+export const HISTORY_DIR = join(OUT_DIR, 'history');
+
 const judgedSchema = z.strictObject({
   clause: z.string(),
   outcome: z.enum(['pass', 'fail', 'inconclusive']),

@@ -20,6 +20,7 @@ export const exampleCell: Cell = {
   qemu: '10.0.13',
   accelerator: 'tcg',
   images: null,
+  settings: { KERNEL: 'debian:forky' },
 };
 
 /** A verdict on a clause for tests. */
@@ -30,7 +31,10 @@ export function exampleClause(facts: Partial<ClauseVerdict>): ClauseVerdict {
     reason: null,
     message: null,
     node: null,
+    startedAt: '2026-11-22T10:00:00.000Z',
     durationMs: 1500,
+    worker: 0,
+    spent: null,
     pace: 1,
   } as const;
   return { ...known, ...seen, evidence: [], provenBy: [], ...facts };
