@@ -51,12 +51,13 @@ export function advise(
   const own = clauses.filter((clause) => clause.cell === cell.name);
   const of = (verdict: string) => own.filter((clause) => clause.verdict === verdict);
   const [failed, open, known, skipped] = [of('fail'), of('inconclusive'), of('expected-fail'), of('skipped')];
-  const broken = failed.filter(isPromise);
+  const mended = failed.filter(({ reason }) => reason === MENDED);
+  const changed = failed.filter(({ reason }) => reason !== MENDED);
+  const broken = changed.filter(isPromise);
   const due = [...catalogue].filter(([, clause]) => clause.level === 'must' && !clause.draft && !clause.soak);
   const selected = new Set(own.map(({ id }) => id));
   const left = due.filter(([id]) => !selected.has(id)).length;
   const judged = own.length - open.length - skipped.length;
-  const again = rerunCommand(cell, [...failed, ...open]);
 
   if (broken.length > 0)
     return {
@@ -65,8 +66,9 @@ export function advise(
       todo: [
         'Stay on the kernel and engine you have.',
         'Open each failed clause: it says on which node, what was expected and what was seen, with the evidence.',
-        `Judge them again alone, to be sure: ${again}`,
+        `Judge them again alone, to be sure: ${rerunCommand(cell, failed)}`,
         'If they fail again, tell the maintainers, with clause, versions and evidence.',
+        ...(open.length > 0 ? [`Judge what is open again: ${rerunCommand(cell, open)}`] : []),
       ],
     };
   if (open.length > 0 || own.length === 0)
@@ -75,19 +77,35 @@ export function advise(
       because:
         own.length === 0
           ? 'No clause was judged.'
-          : `${open.length} of ${count(own.length, 'clause')} could not be judged: the lab or an observer broke, which says nothing about the product${plus(failed.length, 'failed in details of how it is built')}.`,
+          : `${open.length} of ${count(own.length, 'clause')} could not be judged: the lab or an observer broke, which says nothing about the product${plus(changed.length, 'failed in details of how it is built')}.`,
       todo: [
-        own.length === 0 ? `Run it again: ${run.command}` : `Judge what is open again: ${again}`,
+        own.length === 0
+          ? `Run it again: ${run.command}`
+          : `Judge what is open again: ${rerunCommand(cell, open)}`,
         'If it recurs, ask what this machine lacks: npx swarmproof doctor',
       ],
     };
   if (failed.length > 0)
     return {
       ...head('care'),
-      because: `Every promise that was judged holds, but ${count(failed.length, 'detail')} of how it is built changed: tools that rely on it can break.`,
+      because: [
+        'Every promise that was judged holds',
+        ...(changed.length > 0
+          ? [`${count(changed.length, 'detail')} of how it is built changed, on which tools may rely`]
+          : []),
+        ...(mended.length > 0
+          ? [`${count(mended.length, 'known defect')} did not show, which the catalogue does not know yet`]
+          : []),
+      ]
+        .join('; ')
+        .concat('.'),
       todo: [
-        'Open the failed details and ask whether anything of yours relies on them, such as firewall rules or monitoring.',
-        `Judge them again alone, to be sure: ${again}`,
+        ...(changed.length > 0
+          ? [
+              'Open the failed details and ask whether anything of yours relies on them, such as firewall rules or monitoring.',
+            ]
+          : []),
+        `Judge them again alone, to be sure: ${rerunCommand(cell, failed)}`,
       ],
     };
   if (left > 0)
@@ -98,7 +116,7 @@ export function advise(
     };
   return {
     ...head('yes'),
-    because: `All ${count(judged, 'clause')} that were judged hold${knownIn(known)}${skipped.length > 0 ? `; ${skipped.length} do not apply here` : ''}.`,
+    because: `All ${count(judged, 'clause')} that were judged hold${knownIn(known)}${skipped.length > 0 ? `; ${skipped.length} ${skipped.length === 1 ? 'does' : 'do'} not apply here` : ''}.`,
     todo:
       known.length === 0
         ? ['Upgrade, and keep this page as the record.']
@@ -108,6 +126,9 @@ export function advise(
           ],
   };
 }
+
+/** Why a clause with a known defect failed: the defect did not show. */
+export const MENDED = 'unexpectedly-conforming';
 
 function head(answer: Answer): Pick<Advice, 'answer' | 'headline'> {
   return { answer, headline: headlines[answer] };

@@ -9,6 +9,7 @@ const run = {
   startedAt: '2026-11-22T10:00:00.000Z',
   finishedAt: null,
   command: 'npx playwright test',
+  suite: null,
   exitReason: 'running',
 } as const;
 

@@ -16,7 +16,7 @@ import type { Selected } from './selection.ts';
 
 /** What a report reads of a clause. */
 export type ReportedClause = Pick<ClauseData, 'area' | 'level' | 'title' | 'statement' | 'sources'> &
-  Partial<Pick<ClauseData, 'regressions'>> & {
+  Partial<Pick<ClauseData, 'regressions' | 'observe' | 'expectedFail' | 'soak' | 'draft'>> & {
     /** Sabotages that were shown to turn the clause red. */
     provenBy?: string[];
   };

@@ -11,6 +11,7 @@ import type {
   TestError,
   TestResult,
 } from '@playwright/test/reporter';
+import { execaSync } from 'execa';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { messageOf, UsageError } from '../helpers/errors.ts';
 import {
@@ -83,6 +84,7 @@ export default class VerdictReporter implements Reporter {
   readonly #listing = process.argv.includes('--list');
   readonly #startedAt = new Date().toISOString();
   readonly #id = `${this.#startedAt.replaceAll(/[-:]|\.\d+/g, '')}-${randomUUID().slice(0, 4)}`;
+  readonly #suite = commitOfSuite();
   readonly #errors: string[] = [];
   readonly #outcomes = new Map<string, Outcome>();
   #selected: Selected[] = [];
@@ -195,6 +197,7 @@ export default class VerdictReporter implements Reporter {
       startedAt: this.#startedAt,
       finishedAt: exitReason === 'running' ? null : now.toISOString(),
       command: ['npx playwright', ...process.argv.slice(2)].join(' '),
+      suite: this.#suite,
       exitReason,
       ...(this.#errors.length === 0 ? {} : { message: this.#errors.join('\n') }),
     };
@@ -231,6 +234,13 @@ function requireOurs(outDir: string): void {
   throw new UsageError(
     `OUT_DIR=${outDir} holds ${names[0]} and no verdict.json, so no run of ours made it: name an empty folder, or a new one.`,
   );
+}
+
+/** The commit this suite is at, marked where files were changed since; null outside version control. */
+function commitOfSuite(): string | null {
+  const words = ['describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'];
+  const { stdout, failed } = execaSync('git', words, { cwd: import.meta.dirname, reject: false });
+  return failed ? null : stdout;
 }
 
 function ranOf(test: TestCase, result: TestResult, clause: string): Ran {

@@ -91,10 +91,11 @@ export const SETTINGS = {
     ]),
   },
   HISTORY: {
-    meaning: 'folder that remembers runs, so that reports tell what changed since when; keep it in CI',
+    meaning:
+      'folder that remembers runs, so that reports tell what changed since when; empty takes `history` in `OUT_DIR`',
     known: 'a path',
-    default: 'reports/out/history',
-    schema: z.string().min(1),
+    default: '',
+    schema: z.string(),
   },
   DRAFTS: {
     meaning: 'whether clauses are judged, too, that were not yet seen to judge rightly',
@@ -151,6 +152,7 @@ type Name = keyof typeof SETTINGS;
 /** Settings about this host alone: whoever repeats a run elsewhere has their own. */
 const OF_THE_HOST: ReadonlySet<string> = new Set<Name>([
   'HISTORY',
+  'OUT_DIR',
   'LAB_CACHE',
   'LAB_CACHE_SIZE',
   'LAB_QEMU',
@@ -173,7 +175,7 @@ export type Settings = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['sc
 
 /** The settings that shape a lab: the others say how long a run may take, what it draws by lot and where it leaves what it finds. */
 export function shapeOfLab(settings: Settings): Partial<Settings> {
-  const { SOAK, SEED, DRAFTS, OUT_DIR, ...shape } = settings;
+  const { SOAK, SEED, DRAFTS, OUT_DIR, HISTORY, ...shape } = settings;
   return shape;
 }
 

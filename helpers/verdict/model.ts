@@ -111,6 +111,7 @@ const runSchema = z.strictObject({
     .nullable()
     .describe('Null while the run goes on, and for ever if it was killed.'),
   command: z.string(),
+  suite: z.string().nullable().describe('Commit of this suite; null where it is not under version control.'),
   exitReason: exitReasonSchema,
   message: z.string().optional().describe('What went wrong outside any clause.'),
 });

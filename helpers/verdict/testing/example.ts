@@ -48,6 +48,7 @@ export function exampleVerdict(clauses: ClauseVerdict[], facts: Partial<VerdictF
     startedAt,
     finishedAt: startedAt,
     command: 'npx playwright test',
+    suite: '0123456789ab',
     exitReason: 'completed',
   } as const;
   const count = (wanted: string) => clauses.filter(({ verdict }) => verdict === wanted).length;
