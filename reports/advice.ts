@@ -1,5 +1,5 @@
 import type { ClauseData } from '../helpers/catalogue/catalogue.ts';
-import type { Cell, ClauseVerdict, VerdictFile } from '../helpers/verdict/model.ts';
+import { type Cell, type ClauseVerdict, VERDICTS, type VerdictFile } from '../helpers/verdict/model.ts';
 
 /** Whether to upgrade, worst first. */
 export const ANSWERS = ['no', 'unknown', 'care', 'partly', 'yes'] as const;
@@ -36,6 +36,16 @@ const headlines: Record<Answer, string> = {
  */
 export function isPromise({ level }: Pick<ClauseVerdict, 'level'>): boolean {
   return level !== 'detail';
+}
+
+/** Orders clauses that did not pass, the most urgent first: promises before details, defects that did not show last. */
+export function urgency({
+  level,
+  verdict,
+  reason,
+}: Pick<ClauseVerdict, 'level' | 'verdict' | 'reason'>): number {
+  const mended = verdict === 'fail' && reason === MENDED ? 4 : 0;
+  return VERDICTS.indexOf(verdict) * 8 + mended + ['must', null, 'should', 'detail'].indexOf(level);
 }
 
 /**

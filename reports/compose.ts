@@ -73,7 +73,7 @@ export function clauseVerdict(
   return {
     id: clause,
     cell,
-    area: facts?.area ?? clause.replace(/-\d+$/, '').toLowerCase(),
+    area: areaOf(clause, catalogue),
     level: facts?.level ?? null,
     title: facts?.title ?? title,
     ...decide(outcome?.ran, without),
@@ -86,6 +86,11 @@ export function clauseVerdict(
     evidence: outcome?.evidence ?? [],
     provenBy: facts?.provenBy ?? [],
   };
+}
+
+/** The area of a clause; of one that the catalogue does not know, by its id. */
+export function areaOf(clause: string, catalogue: Catalogue): string {
+  return catalogue.get(clause)?.area ?? clause.replace(/-\d+$/, '').toLowerCase();
 }
 
 /** Why a clause that has no result has none. */

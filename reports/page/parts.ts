@@ -1,5 +1,5 @@
 import type { Cell, ClauseVerdict, Verdict } from '../../helpers/verdict/model.ts';
-import { MENDED } from '../advice.ts';
+import { urgency } from '../advice.ts';
 import type { Past } from '../history.ts';
 import type { Context, Row } from './context.ts';
 import { type Content, type Html, html } from './html.ts';
@@ -22,22 +22,23 @@ export function withCommand(step: string): Content {
   return line === undefined ? step : [words, code(line)];
 }
 
+/** A command that can be copied. */
 export function code(line: string): Html {
   return html`<span class="command"><code>${line}</code><button type="button" data-copy="${line}" hidden>Copy</button></span>`;
 }
 
-/** The most urgent first: promises before details, and defects that did not show last. */
+/** Orders clauses, the most urgent first. */
 export function byUrgency(a: Row, b: Row): number {
-  const urgency = ({ level, verdicts }: Row) =>
-    ['must', null, 'should', 'detail'].indexOf(level) +
-    (verdicts.every(({ verdict, reason }) => verdict !== 'fail' || reason === MENDED) ? 4 : 0);
-  return urgency(a) - urgency(b);
+  const most = ({ verdicts }: Row) => Math.min(...verdicts.map(urgency));
+  return most(a) - most(b);
 }
 
+/** What clauses share that were lost for one and the same reason. */
 export function fate({ cell, node, reason, message }: ClauseVerdict): string {
   return JSON.stringify([cell, node, reason, message]);
 }
 
+/** Why a verdict is what it is: its reason, and what was seen, cut where it is long. */
 export function why({ reason, message }: ClauseVerdict): Content {
   const text = message?.trim();
   if (!text) return reason ?? 'no reason was given';
@@ -61,23 +62,28 @@ export function evidence({ evidence: files }: ClauseVerdict): Content {
   return html`<dt>Evidence</dt><dd><ul class="files">${links}</ul></dd>`;
 }
 
+/** A verdict's cell, and its name where that must be told. */
 export function cellOf({ cell: name }: ClauseVerdict, { verdict }: Context): { cell: Cell; names: Content } {
   const cell = verdict.cells.find((one) => one.name === name) as Cell;
   return { cell, names: verdict.cells.length > 1 && html`cell <b>${name}</b>, ` };
 }
 
+/** What earlier runs found about it. */
 export function pastOfClause(clause: ClauseVerdict, { past }: Context): Past {
   return past.get(clause) ?? { seen: [] };
 }
 
+/** A verdict as a word with its sign. */
 export function chip(verdict: Verdict): Html {
   return html`<span class="chip ${verdict}">${sign(verdict)} ${verdict}</span>`;
 }
 
+/** The sign of a verdict; a word must stand beside it. */
 export function sign(verdict: Verdict): Html {
   return html`<span aria-hidden="true">${signs[verdict]}</span>`;
 }
 
+/** The level of a clause. */
 export function level({ level }: Pick<Row, 'level'>): Html {
   return html`<span class="level ${level ?? ''}">${level ?? 'unknown'}</span>`;
 }
