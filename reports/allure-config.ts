@@ -97,8 +97,7 @@ function qualityGate(): NonNullable<Config['qualityGate']> {
     use: [
       {
         rule: 'promises',
-        message: ({ actual }) =>
-          `${actual} of level must or should failed or could not be judged`,
+        message: ({ actual }) => `${actual} of level must or should failed or could not be judged`,
         successMessage: () => 'Every clause of level must or should that was judged holds',
         async validate({ trs }) {
           const bad = trs.filter(({ status }) => failed(status));

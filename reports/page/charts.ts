@@ -31,6 +31,8 @@ function svg(label: string, options: Plot.PlotOptions): Html {
   });
   plot.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   plot.setAttribute('role', 'img');
+  // Plot names its groups, which are no elements that can have a name.
+  for (const group of plot.querySelectorAll('g[aria-label]')) group.removeAttribute('aria-label');
   // Its height follows from the width that the page gives it.
   plot.removeAttribute('height');
   return new Html(plot.outerHTML);

@@ -19,7 +19,7 @@ export function matrixSection(context: Context): Content {
     filters(context, [...areas.keys()]),
     html`<p id="shown" role="status">${count(rows.length, 'clause')}.</p>
 <p>${proven} of ${count(rows.length, 'clause')} are marked <b class="proven">proven</b>: a fault was put in and turned them red, so that their pass means something. Open a clause for what it promises and what was seen.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="All clauses"><table class="matrix${several ? ' several' : ''}">
+<div class="scroll" tabindex="0" role="region" aria-label="Table of clauses"><table class="matrix${several ? ' several' : ''}">
 <thead><tr><th scope="col">Clause</th><th scope="col" class="wide">Level</th>${verdict.cells.map((cell) => html`<th scope="col">${several ? [html`<b>${cell.name}</b>`, html`<small>${cell.kernel ?? 'kernel unknown'}<br>${rememberedCell(cell).engines.join(' and ') || 'engine unknown'}</small>`] : 'Verdict'}</th>`)}${!several && html`<th scope="col" class="wide">Earlier runs</th><th scope="col" class="wide">Time</th>`}</tr></thead>
 ${[...areas].map(
   ([
