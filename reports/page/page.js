@@ -35,7 +35,10 @@ function follow() {
   const target = decodeURIComponent(location.hash.slice(1));
   const row = document.getElementById(target);
   if (row?.matches('.matrix tr')) {
-    if (row.hidden) filters.reset();
+    if (row.hidden) {
+      filters.reset();
+      filter();
+    }
     row.querySelector('details').open = true;
     row.scrollIntoView();
     row.querySelector('summary').focus();
