@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type AdvisedClause, advise, rerunCommand, worstAdvice } from './advice.ts';
 import { exampleCell, exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
+import { type AdvisedClause, advise, rerunCommand, worstAdvice } from './advice.ts';
 
 const catalogue = new Map<string, AdvisedClause>([
   ['VIP-001', { level: 'must' }],

@@ -1,5 +1,11 @@
 import type { ClauseData } from '../helpers/catalogue/catalogue.ts';
-import { type Cell, type ClauseVerdict, VERDICTS, type VerdictFile } from '../helpers/verdict/model.ts';
+import {
+  type Cell,
+  type ClauseVerdict,
+  UNEXPECTEDLY_CONFORMING,
+  VERDICTS,
+  type VerdictFile,
+} from '../helpers/verdict/model.ts';
 
 /** Whether to upgrade, worst first. */
 export const ANSWERS = ['no', 'unknown', 'care', 'partly', 'yes'] as const;
@@ -44,7 +50,7 @@ export function urgency({
   verdict,
   reason,
 }: Pick<ClauseVerdict, 'level' | 'verdict' | 'reason'>): number {
-  const mended = verdict === 'fail' && reason === MENDED ? 4 : 0;
+  const mended = verdict === 'fail' && reason === UNEXPECTEDLY_CONFORMING ? 4 : 0;
   return VERDICTS.indexOf(verdict) * 8 + mended + ['must', null, 'should', 'detail'].indexOf(level);
 }
 
@@ -61,8 +67,8 @@ export function advise(
   const own = clauses.filter((clause) => clause.cell === cell.name);
   const of = (verdict: string) => own.filter((clause) => clause.verdict === verdict);
   const [failed, open, known, skipped] = [of('fail'), of('inconclusive'), of('expected-fail'), of('skipped')];
-  const mended = failed.filter(({ reason }) => reason === MENDED);
-  const changed = failed.filter(({ reason }) => reason !== MENDED);
+  const mended = failed.filter(({ reason }) => reason === UNEXPECTEDLY_CONFORMING);
+  const changed = failed.filter(({ reason }) => reason !== UNEXPECTEDLY_CONFORMING);
   const broken = changed.filter(isPromise);
   const due = [...catalogue].filter(([, clause]) => clause.level === 'must' && !clause.draft && !clause.soak);
   const selected = new Set(own.map(({ id }) => id));
@@ -136,9 +142,6 @@ export function advise(
           ],
   };
 }
-
-/** Why a clause with a known defect failed: the defect did not show. */
-export const MENDED = 'unexpectedly-conforming';
 
 function head(answer: Answer): Pick<Advice, 'answer' | 'headline'> {
   return { answer, headline: headlines[answer] };

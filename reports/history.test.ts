@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { VERDICTS, type Verdict, type VerdictFile } from '../helpers/verdict/model.ts';
-import { durations, pastOf, REMEMBERED_RUNS, readHistory, remember } from './history.ts';
 import { exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
+import { durations, pastOf, REMEMBERED_RUNS, readHistory, remember } from './history.ts';
 
 let folder: string;
 beforeEach(() => {

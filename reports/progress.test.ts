@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Plan, Progress } from './progress.ts';
 import { exampleClause } from '../helpers/verdict/testing/example.ts';
+import { type Plan, Progress } from './progress.ts';
 
 /** A screen that keeps what it was given, and a clock that the test moves. */
 function watched(isTTY: boolean, plan: Partial<Plan> = {}) {

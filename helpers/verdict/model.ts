@@ -39,7 +39,8 @@ export const cellSchema = z.strictObject({
   images: z.record(z.string(), imageSchema).nullable().describe('Images in use, by name.'),
   settings: z
     .record(z.string(), z.string())
-    .nullable().default(null)
+    .nullable()
+    .default(null)
     .describe(
       'Settings with which the cell was judged, by environment variable, as far as they matter to a repetition; defaults are left out.',
     ),
@@ -69,7 +70,11 @@ export const clauseVerdictSchema = z.strictObject({
     .describe('Why the verdict is what it is: a short code, or the text of a skip.'),
   message: z.string().nullable().describe('What was seen, in words, where there is something to tell.'),
   node: z.string().nullable().describe('Node on which it was seen.'),
-  startedAt: z.iso.datetime().nullable().default(null).describe('When the clause began; null when it never did.'),
+  startedAt: z.iso
+    .datetime()
+    .nullable()
+    .default(null)
+    .describe('When the clause began; null when it never did.'),
   durationMs: milliseconds,
   runs: z
     .int()
@@ -82,7 +87,11 @@ export const clauseVerdictSchema = z.strictObject({
     .nullable()
     .optional()
     .describe('What the time went into; null when nothing was judged. Absent in files of early versions.'),
-  worker: z.int().nullable().default(null).describe('Number of the lab that judged it, from 0; null when none did.'),
+  worker: z
+    .int()
+    .nullable()
+    .default(null)
+    .describe('Number of the lab that judged it, from 0; null when none did.'),
   pace: z
     .number()
     .nullable()

@@ -1,6 +1,7 @@
 import { linkToDefect } from '../../helpers/catalogue/links.ts';
 import type { Cell, ClauseVerdict, Verdict } from '../../helpers/verdict/model.ts';
-import { count, MENDED, rerunCommand } from '../advice.ts';
+import { UNEXPECTEDLY_CONFORMING } from '../../helpers/verdict/model.ts';
+import { count, rerunCommand } from '../advice.ts';
 import { rememberedCell } from '../history.ts';
 import type { Context, Row } from './context.ts';
 import { type Content, type Html, html } from './html.ts';
@@ -49,7 +50,7 @@ ${evidence(clause)}
 function whatToDo(clause: ClauseVerdict, cell: Cell, { catalogue }: Context): Content {
   const again = code(rerunCommand(cell, [clause]));
   const caught = catalogue.get(clause.id)?.regressions ?? [];
-  const gone = clause.reason === MENDED;
+  const gone = clause.reason === UNEXPECTEDLY_CONFORMING;
   return [
     html`${gone ? 'The known defect seems mended: judge it again, and if it passes again, take it out of the catalogue. ' : 'Judge it again alone: '}${again}`,
     caught.length > 0 &&

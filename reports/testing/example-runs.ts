@@ -1,8 +1,8 @@
 import { loadCatalogue } from '../../helpers/catalogue/catalogue.ts';
 import { type Cell, type ClauseVerdict, unknownCell, type VerdictFile } from '../../helpers/verdict/model.ts';
+import { exampleCell, exampleClause, exampleVerdict } from '../../helpers/verdict/testing/example.ts';
 import type { History } from '../history.ts';
 import { rememberedCell } from '../history.ts';
-import { exampleCell, exampleClause, exampleVerdict } from './example.ts';
 
 /** Runs of all clauses for the pages' own tests: as large as real ones, and made up. */
 export interface ExampleRun {
