@@ -68,7 +68,8 @@ const RULES: Rule[] = [
     because: 'a Swarm runs in whatever lab it is given',
   },
   {
-    files: /^reports\//,
+    // The browser of their own tests comes from packages, as the lab's programs do.
+    files: /^reports\/(?!testing\/chromium\.ts$)/,
     only: /^(?:node:|npm:|reports\/|helpers\/(?:verdict\/|catalogue\/|errors\.ts))/,
     because: 'reports are made from verdict files and the catalogue, without a lab',
   },

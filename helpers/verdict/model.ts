@@ -120,7 +120,11 @@ const runSchema = z.strictObject({
     .nullable()
     .describe('Null while the run goes on, and for ever if it was killed.'),
   command: z.string(),
-  suite: z.string().nullable().describe('Commit of this suite; null where it is not under version control.'),
+  suite: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe('Commit of this suite; null where it is not under version control.'),
   exitReason: exitReasonSchema,
   message: z.string().optional().describe('What went wrong outside any clause.'),
 });
