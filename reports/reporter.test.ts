@@ -188,7 +188,7 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     assert.ok(summary.includes('verdict  out/verdict.json'));
 
     // A log gets the red clauses at once, and each area when it is done.
-    assert.match(stdout, /^fail {10} VIP-002 on w1 Promise of VIP-002 \(\d+\.\d s\): two VIPs$/m);
+    assert.match(stdout, /^fail {10}VIP-002 on w1 Promise of VIP-002 \(\d+\.\d s\): two VIPs$/m);
     assert.match(stdout, /^DNS done: 1 inconclusive; \d+ of 12 clauses after \d+\.\d s$/m);
     assert.ok(!/^pass /m.test(stdout), 'a log is told of what passed');
 
