@@ -2,7 +2,7 @@ import path from 'node:path';
 import { defineConfig } from '@playwright/test';
 import { cellsOfRun } from './helpers/lab/cells.ts';
 import { defaultSlots } from './helpers/pool/slots.ts';
-import { OUT_DIR } from './helpers/verdict/channel.ts';
+import { HISTORY_DIR, OUT_DIR } from './helpers/verdict/channel.ts';
 
 /** Ours: a whole run of one cell, cold caches and a slow host included; long clauses come on top. */
 const CELL_LIMIT_MS = 80 * 60_000;
@@ -33,6 +33,9 @@ export default defineConfig({
   projects: cells,
   reporter: [
     ['allure-playwright', { resultsDir: path.join(OUT_DIR, 'allure-results'), detail: false }],
-    ['./reports/reporter.ts'],
+    [
+      './reports/reporter.ts',
+      { historyDir: path.resolve(import.meta.dirname, process.env.HISTORY || HISTORY_DIR) },
+    ],
   ],
 });

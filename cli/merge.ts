@@ -10,9 +10,14 @@ import { summarise } from '../reports/summary.ts';
  * @returns the exit status, as that of the run would have been.
  */
 export async function merge(folders: readonly string[], outDir: string): Promise<number> {
-  const { verdict, page } = await mergeRuns(folders, outDir, loadCatalogue());
+  const { verdict, made } = await mergeRuns(folders, outDir, loadCatalogue());
   const shown = (file: string) => path.relative(process.cwd(), file) || file;
-  const places = { verdict: shown(path.join(outDir, 'verdict.json')), page: shown(page) };
-  for (const line of summarise(verdict, places, process.stdout.columns)) console.log(line);
+  const files = {
+    verdict: shown(path.join(outDir, 'verdict.json')),
+    ...(made.page !== undefined && { page: shown(made.page) }),
+    ...(made.allure !== undefined && { allure: shown(made.allure) }),
+  };
+  for (const problem of made.problems) console.error(problem);
+  for (const line of summarise(verdict, files, process.stdout.columns)) console.log(line);
   return conforms(verdict) && verdict.run.exitReason === 'completed' ? 0 : 1;
 }

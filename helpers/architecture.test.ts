@@ -90,7 +90,8 @@ const RULES: Rule[] = [
     because: 'a walk is told from evidence alone, so it can be told again when the lab is gone',
   },
   {
-    files: /^reports\//,
+    // The browser of their own tests comes from packages, as the lab's programs do.
+    files: /^reports\/(?!testing\/chromium\.ts$)/,
     only: /^(?:node:|npm:|reports\/|helpers\/(?:verdict\/|catalogue\/|errors\.ts))/,
     because: 'reports are made from verdict files and the catalogue, without a lab',
   },

@@ -9,6 +9,7 @@ const run = {
   startedAt: '2026-11-22T10:00:00.000Z',
   finishedAt: null,
   command: 'npx playwright test',
+  suite: null,
   exitReason: 'running',
 } as const;
 
@@ -16,12 +17,8 @@ function ended(outcome: Judged['outcome'], name: string): Outcome {
   const spent = { ...NO_TIME, observing: 20 };
   const judged = { clause: 'VIP-001', outcome, reason: name, spent };
   const evidence = [{ name, contentType: 'text/plain', path: `${name}.txt` }];
-  return {
-    ran: { status: outcome === 'pass' ? 'passed' : 'failed', judged },
-    transcript: null,
-    durationMs: 100,
-    evidence,
-  };
+  const ran: Outcome['ran'] = { status: outcome === 'pass' ? 'passed' : 'failed', judged };
+  return { ran, transcript: null, startedAt: run.startedAt, durationMs: 100, worker: 0, evidence };
 }
 
 function compose(facts: Partial<Known>) {

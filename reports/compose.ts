@@ -16,7 +16,7 @@ import type { Selected } from './selection.ts';
 
 /** What a report reads of a clause. */
 export type ReportedClause = Pick<ClauseData, 'area' | 'level' | 'title' | 'statement' | 'sources'> &
-  Partial<Pick<ClauseData, 'regressions'>> & {
+  Partial<Pick<ClauseData, 'regressions' | 'observe' | 'expectedFail' | 'soak' | 'draft'>> & {
     /** Sabotages that were shown to turn the clause red. */
     provenBy?: string[];
   };
@@ -27,7 +27,9 @@ export type Catalogue = ReadonlyMap<string, ReportedClause>;
 /** How one test ended and what it left. */
 export interface Outcome {
   ran: Ran;
+  startedAt: string;
   durationMs: number;
+  worker: number;
   evidence: Evidence[];
   transcript: string | null;
 }
@@ -72,12 +74,14 @@ export function clauseVerdict(
   return {
     id: clause,
     cell,
-    area: facts?.area ?? clause.replace(/-\d+$/, '').toLowerCase(),
+    area: areaOf(clause, catalogue),
     level: facts?.level ?? null,
     title: facts?.title ?? title,
     ...decide(outcome?.ran, without),
+    startedAt: outcome?.startedAt ?? null,
     durationMs: outcome?.durationMs ?? 0,
     runs: 1,
+    worker: outcome?.worker ?? null,
     spent: outcome?.ran.judged?.spent ?? null,
     pace: outcome?.ran.judged?.pace ?? null,
     evidence: outcome?.evidence ?? [],
@@ -85,6 +89,11 @@ export function clauseVerdict(
     transcript: outcome?.transcript ?? null,
     provenBy: facts?.provenBy ?? [],
   };
+}
+
+/** The area of a clause; of one that the catalogue does not know, by its id. */
+export function areaOf(clause: string, catalogue: Catalogue): string {
+  return catalogue.get(clause)?.area ?? clause.replace(/-\d+$/, '').toLowerCase();
 }
 
 /** Why a clause that has no result has none. */

@@ -112,12 +112,12 @@ test('files of all parts, and one page', async () => {
     return folder;
   });
   const out = path.join(root, 'out');
-  const { verdict, page } = await mergeRuns(folders, out, new Map());
+  const { verdict, made } = await mergeRuns(folders, out, new Map());
   for (const { evidence } of verdict.clauses)
     for (const file of evidence) assert.ok(existsSync(path.join(out, file.path)));
   assert.equal(JSON.parse(readFileSync(path.join(out, 'verdict.json'), 'utf8')).totals.fail, 1);
   assert.match(readFileSync(path.join(out, 'junit.xml'), 'utf8'), /VIP-001[\s\S]*VIP-002/);
-  assert.match(readFileSync(page, 'utf8'), /<html/);
+  assert.match(readFileSync(made.page ?? '', 'utf8'), /<html/);
   await assert.rejects(
     mergeRuns([folders[0] ?? '', path.join(root, 'empty')], out, new Map()),
     /empty is not what a run left/,
@@ -166,7 +166,7 @@ test('two cells, judged in two shards of the real runner, are one run again', as
     parts.push(part);
   }
   const merged = path.join(inline.folder, 'merged');
-  const { verdict, page } = await mergeRuns(parts, merged, new Map());
+  const { verdict, made } = await mergeRuns(parts, merged, new Map());
   assert.deepEqual(verdict.clauses.map(({ cell, id, verdict }) => `${cell} ${id} ${verdict}`).toSorted(), [
     'old VIP-001 pass',
     'old VIP-002 pass',
@@ -186,5 +186,7 @@ test('two cells, judged in two shards of the real runner, are one run again', as
     name.endsWith('-result.json'),
   );
   assert.equal(results.length, 4);
-  assert.ok(existsSync(page));
+  assert.ok(existsSync(made.page ?? ''));
+  assert.ok(existsSync(made.allure ?? ''));
+  assert.deepEqual(made.problems, []);
 });

@@ -11,9 +11,9 @@ import {
   type VerdictFile,
   verdictSchema,
 } from '../helpers/verdict/model.ts';
-import { type AllureCatalogue, makeAllurePage } from './allure-page.ts';
-import { sum, timeOf, totalsOf, worst } from './compose.ts';
+import { type Catalogue, sum, timeOf, totalsOf, worst } from './compose.ts';
 import { junitXml } from './junit.ts';
+import { type Made, makePages } from './pages.ts';
 
 /** What one machine left of a run that was spread over several. */
 interface Part {
@@ -31,8 +31,8 @@ interface Part {
 export async function mergeRuns(
   folders: readonly string[],
   outDir: string,
-  catalogue: AllureCatalogue,
-): Promise<{ verdict: VerdictFile; page: string }> {
+  catalogue: Catalogue,
+): Promise<{ verdict: VerdictFile; made: Made }> {
   if (folders.some((folder) => join(folder) === join(outDir)))
     throw new UsageError(
       `${outDir} is where the merged run goes, and cannot be a part of it: move it first.`,
@@ -43,16 +43,22 @@ export async function mergeRuns(
   mkdirSync(join(outDir, 'allure-results'), { recursive: true });
   for (const [i, { folder }] of parts.entries()) {
     copyIfThere(join(folder, 'evidence'), join(outDir, evidenceOf(i)));
+    copyIfThere(join(folder, 'transcripts'), join(outDir, transcriptsOf(i)));
     copyIfThere(join(folder, 'allure-results'), join(outDir, 'allure-results'));
   }
   writeFileSync(join(outDir, 'verdict.json'), `${JSON.stringify(verdict, null, 2)}\n`);
   writeFileSync(join(outDir, 'junit.xml'), junitXml(verdict));
-  return { verdict, page: await makeAllurePage(outDir, verdict, catalogue) };
+  const places = { outDir, historyDir: join(outDir, 'history') };
+  return { verdict, made: await makePages(places, verdict, catalogue, { allure: true }) };
 }
 
 /** Where the evidence of a part goes: two parts may have judged the same clause. */
 function evidenceOf(part: number): string {
   return join('evidence', `part-${part + 1}`);
+}
+
+function transcriptsOf(part: number): string {
+  return join('transcripts', `part-${part + 1}`);
 }
 
 function copyIfThere(from: string, to: string): void {
@@ -75,6 +81,8 @@ export function mergeVerdicts(parts: readonly Part[]): VerdictFile {
   const clauses = parts.flatMap(({ verdict }, i) =>
     verdict.clauses.map((clause) => ({
       ...clause,
+      transcript:
+        clause.transcript && join(transcriptsOf(i), clause.transcript.replace(/^transcripts\//, '')),
       evidence: clause.evidence.map((file) => ({
         ...file,
         path: join(evidenceOf(i), file.path.replace(/^evidence\//, '')),
@@ -99,6 +107,7 @@ export function mergeVerdicts(parts: readonly Part[]): VerdictFile {
       startedAt,
       finishedAt,
       command: [...new Set(parts.map(({ verdict }) => verdict.run.command))].join(' | '),
+      suite: first.verdict.run.suite,
       exitReason: exitReasonOf(parts.map(({ verdict }) => verdict.run.exitReason)),
       ...(message && { message }),
     },

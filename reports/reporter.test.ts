@@ -48,6 +48,7 @@ const cell = {
   qemu: '10.0.13',
   accelerator: 'tcg',
   images: { node: { hash: 'sha256:1', packages: { 'docker.io': '26.1.5' } } },
+  settings: { KERNEL: 'debian:forky' },
 };
 
 const setup = `
@@ -208,13 +209,33 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     const summary = summaryOf(stdout);
     assert.ok(summary.length <= SUMMARY_LINES);
     assert.ok(summary.includes('  fail          VIP-002 on w1: judged: two VIPs'));
-    assert.ok(summary.includes('report   out/allure/index.html'));
+    assert.ok(summary.includes('report   out/index.html'));
+    assert.ok(summary.includes('allure   out/allure/index.html'));
     assert.ok(summary.includes('verdict  out/verdict.json'));
 
+    // A log gets the red clauses at once, and each area when it is done.
+    assert.match(stdout, /^fail {10}VIP-002 on w1 Promise of VIP-002 \(\d+\.\d s\): two VIPs$/m);
+    assert.match(stdout, /^DNS done: 1 inconclusive; \d+ of 12 clauses after \d+\.\d s$/m);
+    assert.ok(!/^pass /m.test(stdout), 'a log is told of what passed');
+
+    assert.match(inline.read('index.html'), /<h1>Do not upgrade<\/h1>/);
+    assert.match(inline.read('summary.md'), /\| fail \| VIP-002 Promise of VIP-002 \| should \| w1 \|/);
+    assert.match(inline.read('badge.svg'), /^<svg .*2 fail, 7 inconclusive of 12/s);
+
     const page = inline.read('allure/index.html');
+    const gate = Object.values<{ rule: string; success: boolean }[]>(
+      embedded(page, 'widgets/quality-gate.json'),
+    ).flat();
+    assert.deepEqual(
+      gate.map(({ rule, success }) => [rule, success]),
+      [
+        ['promises', false],
+        ['details', true],
+      ],
+    );
     assert.ok(!/<\w+[^>]* (src|href)="(?!data:)/.test(page), 'the page loads something from elsewhere');
     const { resolutions, ...statuses } = embedded(page, 'widgets/statistic.json');
-    assert.deepEqual(statuses, { total: 12, passed: 1, failed: 3, broken: 7, skipped: 1 });
+    assert.deepEqual(statuses, { total: 12, new: 12, passed: 1, failed: 3, broken: 7, skipped: 1 });
     assert.deepEqual(resolutions, { accepted: 1 });
     assert.equal(embedded(page, 'widgets/tree-filters.json').categories.length, 4);
     const { Kernel, 'Node m1': node } = embedded(page, 'widgets/variables.json');
@@ -249,7 +270,8 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     };
     assert.deepEqual(inline.reasons(), expected);
     assert.match(stdout, /^Allure could not make its page: .*allure.*; the verdict is not affected\.$/m);
-    assert.ok(!summaryOf(stdout).join('\n').includes('report '));
+    assert.ok(!summaryOf(stdout).join('\n').includes('allure '));
+    assert.ok(summaryOf(stdout).includes('report   out/index.html'));
     assert.match(inline.verdict().cells[0]?.error ?? '', /set-up recorded nothing/);
 
     const list = await inline.start(['good', '--list']);

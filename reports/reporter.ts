@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { styleText } from 'node:util';
 import type {
   FullConfig,
   FullResult,
@@ -11,6 +10,7 @@ import type {
   TestError,
   TestResult,
 } from '@playwright/test/reporter';
+import { execaSync } from 'execa';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { messageOf, UsageError } from '../helpers/errors.ts';
 import {
@@ -20,26 +20,23 @@ import {
   readCells,
   readJudgement,
 } from '../helpers/verdict/channel.ts';
-import {
-  type ClauseVerdict,
-  conforms,
-  type ExitReason,
-  type Verdict,
-  type VerdictFile,
-  verdictSchema,
-} from '../helpers/verdict/model.ts';
-import { makeAllurePage } from './allure-page.ts';
-import { type Catalogue, clauseVerdict, composeVerdict, notRun, type Outcome } from './compose.ts';
+import { conforms, type ExitReason, type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
+import { areaOf, type Catalogue, clauseVerdict, composeVerdict, notRun, type Outcome } from './compose.ts';
 import { plain, type Ran } from './decide.ts';
 import { savedTranscript, saveEvidence } from './evidence.ts';
+import { durations, readHistory } from './history.ts';
 import { junitXml } from './junit.ts';
+import { makePages, PAGES } from './pages.ts';
+import { Progress } from './progress.ts';
 import { type Selected, selectedByCommand, selectedIn } from './selection.ts';
-import { duration, summarise } from './summary.ts';
+import { summarise } from './summary.ts';
 
 /** Options of the reporter in `playwright.config.ts`. */
 export interface ReporterOptions {
   /** Folder for everything a run leaves; `reports/out` unless told. */
   outDir?: string;
+  /** Folder that remembers runs and that no run empties; `<outDir>/history` unless told. */
+  historyDir?: string;
   /** Gives the clauses by id; the project's own catalogue unless told. */
   catalogue?: () => Catalogue;
   /**
@@ -53,25 +50,16 @@ export interface ReporterOptions {
 const leftovers = [
   'verdict.json',
   'junit.xml',
-  'known-issues.json',
   'evidence',
   'transcripts',
   'cells',
   'rules',
-  'allure',
   'allure-results',
+  ...PAGES,
 ];
 
-const colours = {
-  pass: 'green',
-  fail: 'red',
-  inconclusive: 'magenta',
-  'expected-fail': 'yellow',
-  skipped: 'gray',
-} as const satisfies Record<Verdict, string>;
-
 /**
- * Turns a Playwright run into `verdict.json`, `junit.xml`, saved evidence, an Allure page and a short summary.
+ * Turns a Playwright run into `verdict.json`, `junit.xml`, saved evidence, pages for people and a short summary.
  *
  * The runner constructs its reporters before global set-up and calls `onBegin` only after it. So the constructor
  * empties the output folder: set-up can then write what it learns about cells, and a set-up that dies finds a verdict
@@ -80,20 +68,30 @@ const colours = {
  */
 export default class VerdictReporter implements Reporter {
   readonly #outDir: string;
-  #makePage: boolean;
+  readonly #historyDir: string;
+  #allure: boolean;
   readonly #catalogue: Catalogue;
   readonly #listing = process.argv.includes('--list');
   readonly #startedAt = new Date().toISOString();
   readonly #id = `${this.#startedAt.replaceAll(/[-:]|\.\d+/g, '')}-${randomUUID().slice(0, 4)}`;
+  readonly #suite = commitOfSuite();
   readonly #errors: string[] = [];
+  readonly #progress = new Progress(process.stdout);
   readonly #outcomes = new Map<string, Outcome>();
   #selected: Selected[] = [];
   #maxFailures = 0;
   #verdict: VerdictFile | undefined;
 
-  constructor({ outDir = OUT_DIR, catalogue = loadCatalogue, allure = true }: ReporterOptions = {}) {
+  constructor(options: ReporterOptions = {}) {
+    const {
+      outDir = OUT_DIR,
+      historyDir = join(outDir, 'history'),
+      catalogue = loadCatalogue,
+      allure = true,
+    } = options;
     this.#outDir = outDir;
-    this.#makePage = allure;
+    this.#historyDir = historyDir;
+    this.#allure = allure;
     this.#catalogue = catalogue();
     if (this.#listing) return;
     requireOurs(outDir);
@@ -105,10 +103,22 @@ export default class VerdictReporter implements Reporter {
   onBegin(config: FullConfig, suite: Suite): void {
     if (this.#listing) return;
     // The runner names a reporter by the path of its module.
-    this.#makePage &&= config.reporter.some(([module]) => module.includes('allure-playwright'));
+    this.#allure &&= config.reporter.some(([module]) => module.includes('allure-playwright'));
     this.#maxFailures = config.maxFailures;
     this.#selected = selectedIn(suite);
     this.#save('running');
+    this.#progress.begin({
+      selected: this.#selected,
+      areaOf: (clause) => areaOf(clause, this.#catalogue),
+      expected: this.#expected(),
+      workers: config.workers,
+    });
+  }
+
+  /** A lab begins with a test. */
+  onTestBegin(test: TestCase): void {
+    const selected = this.#selected.find((candidate) => candidate.test === test.id);
+    if (selected !== undefined) this.#progress.started(selected);
   }
 
   /** Keeps the result and its evidence at once. */
@@ -122,10 +132,18 @@ export default class VerdictReporter implements Reporter {
     const ran = ranOf(test, result, selected.clause);
     const evidence = saveEvidence(this.#outDir, selected, result.attachments);
     const transcript = savedTranscript(this.#outDir, { ...selected, repeat: test.repeatEachIndex });
-    const outcome = { ran, durationMs: result.duration, evidence, transcript };
+    const outcome = {
+      ran,
+      startedAt: result.startTime.toISOString(),
+      durationMs: result.duration,
+      worker: result.parallelIndex,
+      evidence,
+      transcript,
+    };
     this.#outcomes.set(test.id, outcome);
     this.#save('running');
-    this.#tell(clauseVerdict(selected, outcome, this.#catalogue, notRun({ exitReason: 'running' })));
+    const clause = clauseVerdict(selected, outcome, this.#catalogue, notRun({ exitReason: 'running' }));
+    this.#progress.judged(selected, clause);
   }
 
   /** Something broke outside every test. */
@@ -135,16 +153,17 @@ export default class VerdictReporter implements Reporter {
 
   /** What a spec prints is for its author. */
   onStdOut(chunk: string | Buffer): void {
-    process.stdout.write(chunk);
+    this.#progress.write(chunk);
   }
 
   /** What a spec prints is for its author. */
   onStdErr(chunk: string | Buffer): void {
-    process.stderr.write(chunk);
+    this.#progress.write(chunk, process.stderr);
   }
 
   /** Writes the final verdict, and fails the run unless it is certain that nothing failed. */
   async onEnd({ status }: FullResult): Promise<{ status?: FullResult['status'] }> {
+    this.#progress.end();
     if (this.#listing) return {};
     // Where not even the list can be had, the verdict holds no clause, only the error that prevented the run.
     if (this.#selected.length === 0 && status !== 'passed')
@@ -154,13 +173,19 @@ export default class VerdictReporter implements Reporter {
     return status === 'passed' && !conforms(verdict) ? { status: 'failed' } : {};
   }
 
-  /** Makes the Allure page, now that every reporter has written what it has, and prints the summary. */
+  /** Makes the pages, now that every reporter has written what it has, and prints the summary. */
   async onExit(): Promise<void> {
     if (this.#listing || this.#verdict === undefined) return;
-    const shown = (path: string) => relative(process.cwd(), path) || path;
-    const page = await this.#allurePage(this.#verdict);
-    const places = { verdict: shown(join(this.#outDir, 'verdict.json')), page: page && shown(page) };
-    for (const line of summarise(this.#verdict, places, process.stdout.columns)) console.log(line);
+    const places = { outDir: this.#outDir, historyDir: this.#historyDir };
+    const made = await makePages(places, this.#verdict, this.#catalogue, { allure: this.#allure });
+    for (const problem of made.problems) console.log(`${problem}; the verdict is not affected.`);
+    const shown = (path: string | undefined) => path && (relative(process.cwd(), path) || path);
+    const files = {
+      page: shown(made.page),
+      allure: shown(made.allure),
+      verdict: shown(join(this.#outDir, 'verdict.json')),
+    };
+    for (const line of summarise(this.#verdict, files, process.stdout.columns)) console.log(line);
   }
 
   /** Listing tests is left to the runner, which does it only if no reporter prints. */
@@ -168,12 +193,13 @@ export default class VerdictReporter implements Reporter {
     return !this.#listing;
   }
 
-  /** One line of progress. */
-  #tell({ verdict, id, cell, title, durationMs }: ClauseVerdict): void {
-    const where = this.#selected.some((other) => other.cell !== cell) ? ` on ${cell}` : '';
-    console.log(
-      `${styleText(colours[verdict], verdict.padEnd(13))} ${id}${where} ${title} (${duration(durationMs)})`,
-    );
+  /** How long clauses took before; a history that cannot be read is told when pages are made of it. */
+  #expected(): ReturnType<typeof durations> {
+    try {
+      return durations(readHistory(this.#historyDir));
+    } catch {
+      return durations([]);
+    }
   }
 
   #exitReason(status: FullResult['status']): ExitReason {
@@ -192,6 +218,7 @@ export default class VerdictReporter implements Reporter {
       startedAt: this.#startedAt,
       finishedAt: exitReason === 'running' ? null : now.toISOString(),
       command: ['npx playwright', ...process.argv.slice(2)].join(' '),
+      suite: this.#suite,
       exitReason,
       ...(this.#errors.length === 0 ? {} : { message: this.#errors.join('\n') }),
     };
@@ -209,16 +236,6 @@ export default class VerdictReporter implements Reporter {
     renameSync(`${path}.part`, path);
     return this.#verdict;
   }
-
-  async #allurePage(verdict: VerdictFile): Promise<string | undefined> {
-    if (!this.#makePage) return undefined;
-    try {
-      return await makeAllurePage(this.#outDir, verdict, this.#catalogue);
-    } catch (error) {
-      console.log(`${messageOf(error)}; the verdict is not affected.`);
-      return undefined;
-    }
-  }
 }
 
 /** A run removes what the one before left: a folder that has something in it and no run's verdict is somebody else's. */
@@ -228,6 +245,13 @@ function requireOurs(outDir: string): void {
   throw new UsageError(
     `OUT_DIR=${outDir} holds ${names[0]} and no verdict.json, so no run of ours made it: name an empty folder, or a new one.`,
   );
+}
+
+/** The commit this suite is at, marked where files were changed since; null outside version control. */
+function commitOfSuite(): string | null {
+  const words = ['describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'];
+  const { stdout, failed } = execaSync('git', words, { cwd: import.meta.dirname, reject: false });
+  return failed ? null : stdout;
 }
 
 function ranOf(test: TestCase, result: TestResult, clause: string): Ran {

@@ -4,7 +4,7 @@ import { unknownCell } from '../helpers/verdict/model.ts';
 import { exampleCell, exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
 import { SUMMARY_LINES, summarise } from './summary.ts';
 
-const places = { verdict: 'out/verdict.json', page: 'out/allure/index.html' };
+const places = { verdict: 'out/verdict.json', page: 'out/index.html' };
 
 test('the summary says the outcome, the cell, what did not pass and where to read on', () => {
   const verdict = exampleVerdict([
@@ -19,7 +19,7 @@ test('the summary says the outcome, the cell, what did not pass and where to rea
     '  fail          VIP-004 on w1: two-vips',
     '  inconclusive  VIP-003: lab: the VM died',
     '  skipped       VIP-002: needs-ipv6',
-    'report   out/allure/index.html',
+    'report   out/index.html',
     'verdict  out/verdict.json',
   ]);
 });
@@ -40,7 +40,7 @@ test('however much went wrong, the summary fits a terminal', () => {
   assert.equal(lines.length, SUMMARY_LINES);
   assert.ok(lines.every((line) => line.length <= 100 && !line.includes('\n')));
   assert.ok(lines.some((line) => line.includes('more that did not pass')));
-  assert.deepEqual(lines.slice(-2), ['report   out/allure/index.html', 'verdict  out/verdict.json']);
+  assert.deepEqual(lines.slice(-2), ['report   out/index.html', 'verdict  out/verdict.json']);
 });
 
 test('a run without verdicts, or with open ones, is not called conforming', () => {

@@ -5,8 +5,9 @@ export const SUMMARY_LINES = 25;
 
 /** Where a reader finds more; what was not made is left out. */
 export interface Places {
-  verdict: string;
-  page?: string;
+  page?: string | undefined;
+  allure?: string | undefined;
+  verdict?: string | undefined;
 }
 
 /**
@@ -33,10 +34,11 @@ export function summarise(verdict: VerdictFile, places: Places, width = 120): st
       'cells',
     ),
   ];
-  const tail = [
-    ...(places.page === undefined ? [] : [`report   ${places.page}`]),
-    `verdict  ${places.verdict}`,
-  ];
+  const tail = Object.entries({
+    report: places.page,
+    allure: places.allure,
+    verdict: places.verdict,
+  }).flatMap(([what, path]) => (path === undefined ? [] : [`${what.padEnd(8)} ${path}`]));
   const open = clauses.filter((clause) => clause.verdict !== 'pass').sort(byVerdict);
   const lines = [...Map.groupBy(open, sameFate).values()].flatMap((clauses) => {
     const why = whyLine(clauses[0] as ClauseVerdict, run.message, cells.length > 1);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { messageOf, UsageError } from '../errors.ts';
-import { readSettings, type Settings } from './settings.ts';
+import { readSettings, type Settings, settingsToRepeat } from './settings.ts';
 import { engineName, kernelName } from './sources.ts';
 
 /** The file that names sets of cells. */
@@ -14,6 +14,8 @@ export interface LabCell {
   /** Also the name of its project in Playwright. */
   name: string;
   settings: Settings;
+  /** The same as it was given, by environment variable, as far as a repetition needs it. */
+  given: Record<string, string>;
   /** Which clauses are judged in it; all when left out. */
   clauses?: RegExp;
 }
@@ -90,7 +92,8 @@ function cellsOf(entry: Entry, env: Environment, set: string): LabCell[] {
   const clauses = entry.clauses === undefined ? {} : { clauses: new RegExp(entry.clauses) };
   return combinations.map((chosen) => {
     const settings = readSettings({ ...env, ...chosen });
-    return { name: listed.length === 0 ? 'default' : nameOf(settings, chosen.NODES), settings, ...clauses };
+    const name = listed.length === 0 ? 'default' : nameOf(settings, chosen.NODES);
+    return { name, settings, given: settingsToRepeat({ ...env, ...chosen }), ...clauses };
   });
 }
 

@@ -87,6 +87,13 @@ export const SETTINGS = {
         .refine((seed) => seed < 2 ** 31),
     ]),
   },
+  HISTORY: {
+    meaning:
+      'folder that remembers runs, so that reports tell what changed since when; empty takes `history` in `OUT_DIR`',
+    known: 'a path',
+    default: '',
+    schema: z.string(),
+  },
   DRAFTS: {
     meaning: 'whether clauses are judged, too, that were not yet seen to judge rightly',
     known: 'yes, no',
@@ -146,12 +153,33 @@ export const SETTINGS = {
 
 type Name = keyof typeof SETTINGS;
 
+/** Settings about this host alone: whoever repeats a run elsewhere has their own. */
+const OF_THE_HOST: ReadonlySet<string> = new Set<Name>([
+  'HISTORY',
+  'OUT_DIR',
+  'LAB_CACHE',
+  'LAB_CACHE_SIZE',
+  'LAB_QEMU',
+  'LAB_MIRROR',
+]);
+
+/** The settings that were given and that a repetition of the run must be given, too, by variable name. */
+export function settingsToRepeat(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Record<string, string> {
+  const given = Object.entries(SETTINGS).flatMap(([name, setting]) => {
+    const value = env[name]?.trim();
+    return value && value !== setting.default && !OF_THE_HOST.has(name) ? [[name, value]] : [];
+  });
+  return Object.fromEntries(given);
+}
+
 /** The validated settings of this run, by variable name. */
 export type Settings = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['schema']> };
 
 /** The settings that shape a lab: the others say how long a run may take, what it draws by lot and where it leaves what it finds. */
 export function shapeOfLab(settings: Settings): Partial<Settings> {
-  const { SOAK, SEED, DRAFTS, OUT_DIR, CELLS, ...shape } = settings;
+  const { SOAK, SEED, DRAFTS, OUT_DIR, HISTORY, CELLS, ...shape } = settings;
   return shape;
 }
 

@@ -54,7 +54,7 @@ function poolOf(...broken: string[]) {
   const said: string[] = [];
   const settings = readSettings({});
   const cells = new Cells(
-    ['old', 'new'].map((name) => ({ name, settings })),
+    ['old', 'new'].map((name) => ({ name, settings, given: {} })),
     '/nowhere',
     async ({ name }) =>
       new ProviderDouble(name, said, broken.includes(name) ? `no kernel for ${name}` : undefined),

@@ -21,7 +21,7 @@ export interface Lease {
 
 /** What set-up learns about the cell it made ready, and how long that took (ms). */
 export interface Prepared {
-  cell: Cell;
+  cell: Omit<Cell, 'settings'>;
   spent: { lab: number; swarm: number };
   /** Labs that can be lent at the same time. */
   slots: number;

@@ -13,7 +13,6 @@ import { Shell } from '../observe/shell.ts';
 import { membersOf, type SwarmFacts, type ToolboxFacts, type Topology } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
 import { NODE_INIT } from '../swarm/node-init.ts';
-import type { Cell } from '../verdict/model.ts';
 import { imageFacts } from './image-facts.ts';
 import { PREFLIGHT, requireFeatures } from './preflight.ts';
 import type { Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
@@ -278,7 +277,7 @@ export class VmProvider implements Provider {
     }
   }
 
-  #cell(lab: VmLab, swarm: SwarmFacts): Cell {
+  #cell(lab: VmLab, swarm: SwarmFacts): Prepared['cell'] {
     const { vmRoot, nodes, toolbox, workload } = lab.images;
     return {
       name: 'default',

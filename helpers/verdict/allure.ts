@@ -1,10 +1,12 @@
 import type { ClauseData } from '../catalogue/catalogue.ts';
+import { linkTo } from '../catalogue/links.ts';
 
 /** What Allure is told about a clause. */
 export type AllureClause = Pick<ClauseData, 'area' | 'level' | 'statement' | 'sources'> &
   Partial<Pick<ClauseData, 'regressions'>>;
 
-const severities = { must: 'critical', should: 'normal', detail: 'minor' } as const;
+/** Allure's severity of a level. */
+export const severities = { must: 'critical', should: 'normal', detail: 'minor' } as const;
 
 const subjects: Record<string, string> = {
   dns: 'embedded DNS and round robin',
@@ -33,7 +35,11 @@ export function areaHeading(area: string): string {
  * whose set-up breaks is labelled too, which labels set at run time would not be.
  */
 export function allureAnnotations({ area, level, statement, sources, regressions = [] }: AllureClause) {
-  const list = sources.map(({ name, ref }) => `- ${verbatim(name)}: ${verbatim(ref)}`);
+  const list = sources.map((source) => {
+    const link = linkTo(source);
+    const ref = verbatim(source.ref);
+    return `- ${verbatim(source.name)}: ${link === undefined ? ref : `[${ref}](${link})`}`;
+  });
   const caught = regressions.map(({ id, title, links }) => `- [${id}](${links[0]}) ${verbatim(title)}`);
   const guard = caught.length > 0 ? ['', '**Failures it would catch**', '', ...caught] : [];
   return [

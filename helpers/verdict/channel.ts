@@ -23,6 +23,9 @@ export const JUDGED_DIR = join(import.meta.dirname, '..', '..', 'reports', 'judg
 /** Environment variable that names the folder of a run, or of an opened bundle, whose transcripts are judged instead of a lab. */
 export const REPLAY_VARIABLE = 'SWARMPROOF_REPLAY';
 
+/** Where runs are remembered unless the setting HISTORY says otherwise. No run empties it. */
+export const HISTORY_DIR = join(OUT_DIR, 'history');
+
 const judgedSchema = z.strictObject({
   clause: z.string(),
   outcome: z.enum(['pass', 'fail', 'inconclusive']),

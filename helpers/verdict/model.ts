@@ -56,6 +56,13 @@ export const cellSchema = z.strictObject({
   rules: rulesSchema
     .optional()
     .describe('What the engines programmed for the stack of reference; absent when it was not run.'),
+  settings: z
+    .record(z.string(), z.string())
+    .nullable()
+    .default(null)
+    .describe(
+      'Settings with which the cell was judged, by environment variable, as far as they matter to a repetition; defaults are left out.',
+    ),
   error: z.string().optional().describe('Why the lab never came up; absent when it did.'),
 });
 
@@ -94,6 +101,11 @@ export const clauseVerdictSchema = z.strictObject({
     .describe('Why the verdict is what it is: a short code, or the text of a skip.'),
   message: z.string().nullable().describe('What was seen, in words, where there is something to tell.'),
   node: z.string().nullable().describe('Node on which it was seen.'),
+  startedAt: z.iso
+    .datetime()
+    .nullable()
+    .default(null)
+    .describe('When the clause began; null when it never did.'),
   durationMs: milliseconds,
   runs: z
     .int()
@@ -106,6 +118,11 @@ export const clauseVerdictSchema = z.strictObject({
     .nullable()
     .optional()
     .describe('What the time went into; null when nothing was judged. Absent in files of early versions.'),
+  worker: z
+    .int()
+    .nullable()
+    .default(null)
+    .describe('Number of the lab that judged it, from 0; null when none did.'),
   pace: z
     .number()
     .nullable()
@@ -145,6 +162,11 @@ const runSchema = z.strictObject({
     .nullable()
     .describe('Null while the run goes on, and for ever if it was killed.'),
   command: z.string(),
+  suite: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe('Commit of this suite; null where it is not under version control.'),
   exitReason: exitReasonSchema,
   message: z.string().optional().describe('What went wrong outside any clause.'),
 });
@@ -190,7 +212,15 @@ export const NO_TIME: Spent = { lab: 0, swarm: 0, settling: 0, observing: 0, jud
 
 /** A cell of which only the name is known, and perhaps why that is so. */
 export function unknownCell(name: string, error?: string): Cell {
-  const facts = { kernel: null, engines: null, nodes: null, qemu: null, accelerator: null, images: null };
+  const facts = {
+    kernel: null,
+    engines: null,
+    nodes: null,
+    qemu: null,
+    accelerator: null,
+    images: null,
+    settings: null,
+  };
   return { name, ...facts, ...(error === undefined ? {} : { error }) };
 }
 

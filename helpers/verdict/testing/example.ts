@@ -20,6 +20,7 @@ export const exampleCell: Cell = {
   qemu: '10.0.13',
   accelerator: 'tcg',
   images: null,
+  settings: { KERNEL: 'debian:forky' },
 };
 
 /** A verdict on a clause for tests. */
@@ -30,7 +31,10 @@ export function exampleClause(facts: Partial<ClauseVerdict>): ClauseVerdict {
     reason: null,
     message: null,
     node: null,
+    startedAt: '2026-11-22T10:00:00.000Z',
     durationMs: 1500,
+    worker: 0,
+    spent: null,
     pace: 1,
   } as const;
   return { ...known, ...seen, evidence: [], measurements: [], transcript: null, provenBy: [], ...facts };
@@ -44,6 +48,7 @@ export function exampleVerdict(clauses: ClauseVerdict[], facts: Partial<VerdictF
     startedAt,
     finishedAt: startedAt,
     command: 'npx playwright test',
+    suite: '0123456789ab',
     exitReason: 'completed',
   } as const;
   const count = (wanted: string) => clauses.filter(({ verdict }) => verdict === wanted).length;
