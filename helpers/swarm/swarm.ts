@@ -357,21 +357,26 @@ export class Node {
     this.container = container;
     this.toolbox = toolbox;
     this.#time = time;
-    this.vantage = this.#vantage(facts.name, '', { kind: 'host', node: facts.name });
+    this.vantage = this.#vantage(facts.name, null, { kind: 'host', node: facts.name });
   }
 
-  /** A place on this node, entered by a command that runs the words after it there. */
-  #vantage(name: string, entry: string, place: Place | null): Vantage {
-    const within = (one: Parameters<typeof entered>[1]) => (entry === '' ? one : entered(entry, one));
+  /**
+   * A place on this node.
+   *
+   * @param enter a command that runs the words after it there; null for the node's own namespace, where the shell is.
+   * @param place what traffic from there is noted under; null for traffic that is none of the clause's.
+   */
+  #vantage(name: string, enter: string | null, place: Place | null): Vantage {
+    const run: Run = (script, limitMs, plain) =>
+      this.#time.spend('observing', () =>
+        this.toolbox.run(enter === null ? script : `${enter} ${script}`, {
+          limitMs,
+          ...(plain && { plain: enter === null ? plain : () => plain().map((one) => entered(enter, one)) }),
+        }),
+      );
     return new Vantage(
       name,
-      (script, limitMs, plain) =>
-        this.#time.spend('observing', () =>
-          this.toolbox.run(`${entry} ${script}`.trimStart(), {
-            limitMs,
-            ...(plain && { plain: () => plain().map(within) }),
-          }),
-        ),
+      run,
       place ? (request, samples) => this.#journal.note(place, request, samples) : undefined,
     );
   }

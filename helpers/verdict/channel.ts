@@ -51,6 +51,9 @@ export interface Attachment {
 /** Name of the attachment that carries a judgement from the worker to the reporter. */
 export const JUDGEMENT = 'judgement.json';
 
+/** Name under which every drawing of a packet's walk is attached, as image/svg+xml. */
+export const PACKET_WALK = "the packet's walk";
+
 /** The arguments of `testInfo.attach` that hand a judgement to the reporter. */
 export function judgementAttachment(judged: Judged): [string, { body: string; contentType: string }] {
   return [JUDGEMENT, { body: JSON.stringify(judgedSchema.parse(judged)), contentType: 'application/json' }];
