@@ -89,7 +89,7 @@ export class Cells {
       throw new UsageError(`this run has no cell "${name}"; it has ${there}.`);
     }
     const known = this.#open.get(name);
-    if (known) return known;
+    if (known !== undefined) return known;
     const folder = path.join(this.#folder, `cell-${index + 1}`);
     const made = this.#make(cell, folder).then((provider) => ({
       provider,
