@@ -25,7 +25,8 @@ modprobe -a -q \
   xt_tcpudp xt_ipvs xt_u32 xt_bpf xt_policy esp4 xfrm_user xfrm_algo authenc gcm ghash_generic seqiv sch_netem \
   virtio_rng virtio_balloon rng_core &
 modules=$!
-modprobe -q virtio_net
+# Up to 6.1 the consoles below are a module, too.
+modprobe -a -q virtio_net virtio_console
 
 # No address is asked for: the user network of the lab is ours and its numbers are fixed (see machine.ts).
 for device in /sys/class/net/e*; do interface=${device##*/}; done
@@ -39,6 +40,8 @@ echo 'nameserver 127.0.0.1' > /etc/resolv.conf
 echo lab > /proc/sys/kernel/hostname
 sysctl -qw net.ipv4.ip_forward=1 fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=1048576 kernel.panic=1
 # A root shell on every console. Its output passes a pipe: on a terminal dash would prompt, and tools would use colours.
+# The last of the eight that Linux makes: where they are no part of the kernel, they take a moment to appear.
+for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -c /dev/hvc7 ] && break; sleep 0.1; done
 for console in /dev/hvc*; do
   ( exec <"$console" >"$console" 2>/dev/null; stty raw -echo; while :; do sh | cat; done ) &
 done
