@@ -68,8 +68,18 @@ const RULES: Rule[] = [
     because: 'a Swarm runs in whatever lab it is given',
   },
   {
+    files: /^helpers\/(?!fault\/|sabotage\/)/,
+    never: /^helpers\/(?:fault\/|sabotage\/(?!plan\.ts))/,
+    because: 'a Swarm, and whoever observes and judges it, does not know what breaks it',
+  },
+  {
+    files: /^helpers\/fault\//,
+    never: /^helpers\/(?:judge|pool|lab|sabotage|verdict)\//,
+    because: 'a fault breaks a Swarm that it is given, and proves so by itself, not by what a clause would say',
+  },
+  {
     files: /^reports\//,
-    only: /^(?:node:|npm:|reports\/|helpers\/(?:verdict\/|catalogue\/|errors\.ts))/,
+    only: /^(?:node:|npm:|reports\/|helpers\/(?:verdict\/|catalogue\/|sabotage\/(?:plan|record)\.ts|errors\.ts))/,
     because: 'reports are made from verdict files and the catalogue, without a lab',
   },
   {
@@ -160,6 +170,8 @@ const BREACHES: [file: string, text: string, found: string][] = [
   ['helpers/swarm/a.ts', `import { Lab } from '../lab/lab.ts';`, ':1 imports helpers/lab/lab.ts'],
   ['helpers/swarm/a.ts', `import { type Lab } from '../lab/lab.ts';`, ':1 imports helpers/lab/lab.ts'],
   ['reports/a.ts', `import { x } from '../helpers/lab/vm.ts';`, ':1 imports helpers/lab/vm.ts'],
+  ['helpers/swarm/a.ts', `import { FAULTS } from '../fault/library.ts';`, ':1 imports helpers/fault/library.ts'],
+  ['helpers/fault/a.ts', `import { uniform } from '../judge/uniform.ts';`, ':1 imports helpers/judge/uniform.ts'],
   ['cli/lab.ts', `import { voting } from '../fixtures/stacks.ts';`, ':1 imports fixtures/stacks.ts'],
   ['helpers/compare/a.ts', `import fs from 'node:fs';`, ':1 imports node:fs'],
   ['helpers/bisect/search.ts', `import { x } from './suite.ts';`, ':1 imports helpers/bisect/suite.ts'],

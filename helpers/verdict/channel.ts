@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { SABOTAGE_PROJECT } from '../sabotage/plan.ts';
 import { type Cell, cellSchema, spentSchema, unknownCell } from './model.ts';
 
 /** The project's own folder for what runs leave. */
@@ -8,6 +9,11 @@ export const DEFAULT_OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 
 
 /** Where this run leaves everything it has to say: the folder that the setting OUT_DIR names, else the project's own. */
 export const OUT_DIR = resolve(process.env.OUT_DIR?.trim() || DEFAULT_OUT_DIR);
+
+/** Where a run of a project leaves it: what a sabotage run finds does not replace verdicts. */
+export function outDirOf(project: string): string {
+  return project === SABOTAGE_PROJECT ? join(OUT_DIR, SABOTAGE_PROJECT) : OUT_DIR;
+}
 
 const judgedSchema = z.strictObject({
   clause: z.string(),
