@@ -27,11 +27,13 @@ export interface Altered {
  * Has every client of a Swarm's nodes send some requests altered: what a user would have done instead.
  *
  * @param alter gives the new body, or undefined to leave this request as it is.
+ * @param elsewhere path of a GET that is sent in its place.
  */
 export function alterRequests(
   nodes: readonly Pick<Node, 'api'>[],
   matches: (method: string, path: string) => boolean,
   alter: (body: Record<string, unknown>) => Record<string, unknown> | undefined,
+  elsewhere?: string,
 ): { altered: Altered[]; heal: () => void } {
   const altered: Altered[] = [];
   const heals = nodes.map(({ api }) => {
@@ -46,7 +48,11 @@ export function alterRequests(
       if (instead === undefined) return dial.call(modem, request, answered);
       const record: Altered = { request: `${request.method} ${path}`, status: 'accepted' };
       const options = own._body ? { ...own, _body: instead } : instead;
-      return dial.call(modem, { ...request, options }, (error, data) => {
+      const sent =
+        elsewhere === undefined
+          ? { ...request, options }
+          : { path: elsewhere, method: 'GET', statusCodes: { 200: true } };
+      return dial.call(modem, sent, (error, data) => {
         if (error) record.status = error.statusCode ?? 0;
         altered.push(record);
         answered(error, data);
@@ -72,6 +78,8 @@ const requestAltered = fault(
     lay: part.default({}),
     /** Members of the body that are left out, as paths with dots. */
     without: z.array(z.string()).default([]),
+    /** Another request that is sent in its place, as in `GET /version`: the engine then accepts, and does nothing. */
+    instead: z.string().regex(/^GET \/\S+$/).optional(),
     /** So many of these requests are sent as they are before one is altered. */
     after: z.int().default(0),
     /** What the altered request asks for, in words. */
@@ -80,7 +88,7 @@ const requestAltered = fault(
   {
     areas: ['err'],
     describe: ({ request, meaning }) => `${request} is sent as one that ${meaning}`,
-    inflict: async (swarm, { request, of, lay, without, after }): Promise<Damage> => {
+    inflict: async (swarm, { request, of, lay, without, instead, after }): Promise<Damage> => {
       const [method, wanted = ''] = request.split(' ');
       const pattern = new RegExp(`^${wanted.replaceAll('.', '\\.').replaceAll('*', '[^/]+')}$`);
       let left = after;
@@ -97,6 +105,7 @@ const requestAltered = fault(
           for (const path of without) remove(changed, path.split('.'));
           return changed;
         },
+        instead?.slice('GET '.length),
       );
       return {
         nodes: [],

@@ -1,6 +1,6 @@
 /** Faults of packet filters, marks and address translation: rules that are gone, and rules that should not be. */
 import { z } from 'zod';
-import type { Swarm } from '../swarm/swarm.ts';
+import { CUT, type Swarm } from '../swarm/swarm.ts';
 import { type Damage, fault, Unproven } from './fault.ts';
 import { type Hold, holdIn } from './hold.ts';
 import { nodeNames, type Place, placed, type PlaceData, placeFields, placesOf } from './place.ts';
@@ -183,13 +183,15 @@ const dropped = fault(
     what: z.enum(Object.keys(TRAFFIC) as [Traffic, ...Traffic[]]),
     way: z.enum(['in', 'out', 'both']).default('both'),
     family: z.enum(['ip', 'ip6']).default('ip'),
+    /** Left out, from the beginning; `mended`, as soon as the node was cut off and mended again. */
+    once: z.enum(['mended']).optional(),
   }),
   {
     areas: ['dns', 'mesh', 'overlay', 'reg', 'node'],
-    describe: ({ on, what, way, family }) =>
-      `${what}${family === 'ip6' ? ' over IPv6' : ''} is dropped, ${way === 'both' ? 'in and out' : way}, on ${on === undefined ? 'every node' : [on].flat().join(' and ')}`,
+    describe: ({ on, what, way, family, once }) =>
+      `${once ? `once ${once}, ` : ''}${what}${family === 'ip6' ? ' over IPv6' : ''} is dropped, ${way === 'both' ? 'in and out' : way}, on ${on === undefined ? 'every node' : [on].flat().join(' and ')}`,
     somewhere: (node, lot) => ({ on: node, what: lot < 0.5 ? 'vxlan' : 'gossip', way: 'both', family: 'ip' }),
-    inflict: async (swarm, { on, what, way, family }) => {
+    inflict: async (swarm, { on, what, way, family, once }) => {
       const places = await placesOf(swarm, { ...(on !== undefined && { on }), in: 'host' });
       const rules = TRAFFIC[what].flatMap((match) => {
         // A reply has the known port as its source: whichever end began, both are the traffic meant.
@@ -199,10 +201,30 @@ const dropped = fault(
           ...(way === 'in' ? [] : [{ family, table: 'raw', chain: 'OUTPUT', rule: `! -o lo ${one} -j DROP` }]),
         ]);
       });
-      return withRules(places, rules);
+      return once ? onceMended(places, rules) : withRules(places, rules);
     },
   },
 );
+
+/** The same rules as soon as a node is mended: a loop sees the chain by which it is cut off come and go. */
+async function onceMended(places: readonly Place[], rules: Parameters<typeof withRules>[1]): Promise<Damage> {
+  const insert = rules.map(({ table, chain, rule }) => `iptables -t ${table} -I ${chain} ${rule}`).join(' && ');
+  const script = [
+    `if iptables -t raw -S ${CUT} >/dev/null 2>&1; then touch /tmp/fault-was-cut; exit 1; fi`,
+    '[ -e /tmp/fault-was-cut ] && [ ! -e /tmp/fault-is-back ] || exit 1',
+    `${insert} && touch /tmp/fault-is-back`,
+  ].join('\n');
+  const holds: Hold[] = [];
+  for (const place of places) holds.push(await holdIn(place, script));
+  return {
+    nodes: nodeNames(places),
+    met: async () => {
+      const deeds = await Promise.all(holds.map((one) => one.deeds()));
+      if (deeds.some((one) => one === 0)) throw new Unproven('the node was never cut off and mended');
+      return 'the node was cut off and mended, and then lost this traffic again';
+    },
+  };
+}
 
 /** What a network does to packets, in the words of tc-netem(8). */
 const IMPAIRMENTS = {

@@ -500,7 +500,7 @@ export class Node {
 const ENGINE_ANSWERS = { withinMs: 120_000, everyMs: 300 };
 
 /** Chain of the rules by which a node is cut off. */
-const CUT = 'SWARMPROOF-CUT';
+export const CUT = 'SWARMPROOF-CUT';
 
 /** Kernel state of the namespace that balances one network's virtual IPs on one node. */
 export interface Balancer {
