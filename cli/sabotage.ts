@@ -35,8 +35,16 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
     throw new UsageError('--blind draws its own faults: it takes --clause, --area and --seed alone.');
   const [clauses = [], areas = []] = [options.clause, options.area];
   const plan: Plan = options.blind
-    ? { seed, clauses: unknowing(catalogue, clauses, areas), proofs: [], blind: drawBlind(members(settings), seed) }
-    : planOf(choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed }), seed);
+    ? {
+        seed,
+        clauses: unknowing(catalogue, clauses, areas),
+        proofs: [],
+        blind: drawBlind(members(settings), seed),
+      }
+    : planOf(
+        choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed }),
+        seed,
+      );
   if (options.list) {
     for (const name of plan.proofs) console.log(name);
     return 0;
@@ -80,6 +88,7 @@ function unknowing(
 
 /** Names of the members, as a formed Swarm has them. */
 function members({ NODES: { managers, workers } }: Settings): string[] {
-  const named = (letter: string, count: number) => Array.from({ length: count }, (_, i) => `${letter}${i + 1}`);
+  const named = (letter: string, count: number) =>
+    Array.from({ length: count }, (_, i) => `${letter}${i + 1}`);
   return [...named('m', managers), ...named('w', workers)];
 }

@@ -75,7 +75,8 @@ const RULES: Rule[] = [
   {
     files: /^helpers\/fault\//,
     never: /^helpers\/(?:judge|pool|lab|sabotage|verdict)\//,
-    because: 'a fault breaks a Swarm that it is given, and proves so by itself, not by what a clause would say',
+    because:
+      'a fault breaks a Swarm that it is given, and proves so by itself, not by what a clause would say',
   },
   {
     files: /^reports\//,
@@ -170,8 +171,16 @@ const BREACHES: [file: string, text: string, found: string][] = [
   ['helpers/swarm/a.ts', `import { Lab } from '../lab/lab.ts';`, ':1 imports helpers/lab/lab.ts'],
   ['helpers/swarm/a.ts', `import { type Lab } from '../lab/lab.ts';`, ':1 imports helpers/lab/lab.ts'],
   ['reports/a.ts', `import { x } from '../helpers/lab/vm.ts';`, ':1 imports helpers/lab/vm.ts'],
-  ['helpers/swarm/a.ts', `import { FAULTS } from '../fault/library.ts';`, ':1 imports helpers/fault/library.ts'],
-  ['helpers/fault/a.ts', `import { uniform } from '../judge/uniform.ts';`, ':1 imports helpers/judge/uniform.ts'],
+  [
+    'helpers/swarm/a.ts',
+    `import { FAULTS } from '../fault/library.ts';`,
+    ':1 imports helpers/fault/library.ts',
+  ],
+  [
+    'helpers/fault/a.ts',
+    `import { uniform } from '../judge/uniform.ts';`,
+    ':1 imports helpers/judge/uniform.ts',
+  ],
   ['cli/lab.ts', `import { voting } from '../fixtures/stacks.ts';`, ':1 imports fixtures/stacks.ts'],
   ['helpers/compare/a.ts', `import fs from 'node:fs';`, ':1 imports node:fs'],
   ['helpers/bisect/search.ts', `import { x } from './suite.ts';`, ':1 imports helpers/bisect/suite.ts'],

@@ -18,7 +18,9 @@ import type { Selected } from './selection.ts';
 export type ReportedClause = Pick<ClauseData, 'area' | 'level' | 'title' | 'statement' | 'sources'> &
   Partial<Pick<ClauseData, 'regressions'>> & {
     /** Sabotages that were shown to turn the clause red. */
-    provenBy?: string[];
+    provenBy?: readonly string[];
+    /** Sabotages that should and were not. */
+    survived?: readonly string[];
   };
 
 /** The clauses by id. */
@@ -80,7 +82,8 @@ export function clauseVerdict(
     spent: outcome?.ran.judged?.spent ?? null,
     pace: outcome?.ran.judged?.pace ?? null,
     evidence: outcome?.evidence ?? [],
-    provenBy: facts?.provenBy ?? [],
+    provenBy: [...(facts?.provenBy ?? [])],
+    survived: [...(facts?.survived ?? [])],
   };
 }
 

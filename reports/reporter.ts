@@ -13,6 +13,7 @@ import type {
 } from '@playwright/test/reporter';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { messageOf, UsageError } from '../helpers/errors.ts';
+import { byClause, type Proof } from '../helpers/sabotage/record.ts';
 import {
   DEFAULT_OUT_DIR,
   type Judged,
@@ -33,6 +34,7 @@ import { type Catalogue, clauseVerdict, composeVerdict, notRun, type Outcome } f
 import { plain, type Ran } from './decide.ts';
 import { saveEvidence } from './evidence.ts';
 import { junitXml } from './junit.ts';
+import { readProof } from './proof.ts';
 import { type Selected, selectedByCommand, selectedIn } from './selection.ts';
 import { duration, summarise } from './summary.ts';
 
@@ -42,6 +44,8 @@ export interface ReporterOptions {
   outDir?: string;
   /** Gives the clauses by id; the project's own catalogue unless told. */
   catalogue?: () => Catalogue;
+  /** Gives the proof that clauses can fail; the one on record unless told. */
+  proof?: () => Proof;
   /**
    * Whether to make the Allure page at the end, from what allure-playwright wrote to `<outDir>/allure-results`; only if that one
    * reports this run, too.
@@ -89,10 +93,16 @@ export default class VerdictReporter implements Reporter {
   #maxFailures = 0;
   #verdict: VerdictFile | undefined;
 
-  constructor({ outDir = OUT_DIR, catalogue = loadCatalogue, allure = true }: ReporterOptions = {}) {
+  constructor({
+    outDir = OUT_DIR,
+    catalogue = loadCatalogue,
+    proof = readProof,
+    allure = true,
+  }: ReporterOptions = {}) {
     this.#outDir = outDir;
     this.#makePage = allure;
-    this.#catalogue = catalogue();
+    const proven = byClause(proof());
+    this.#catalogue = new Map([...catalogue()].map(([id, one]) => [id, { ...one, ...proven.get(id) }]));
     if (this.#listing) return;
     requireOurs(outDir);
     for (const name of leftovers) rmSync(join(outDir, name), { recursive: true, force: true });

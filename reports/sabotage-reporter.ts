@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { styleText } from 'node:util';
 import type { FullResult, Reporter, Suite, TestCase, TestError, TestResult } from '@playwright/test/reporter';
@@ -10,7 +10,6 @@ import {
   type Noticed,
   type Proof,
   type Proven,
-  proofSchema,
   withFindings,
 } from '../helpers/sabotage/record.ts';
 import { outDirOf, readCells } from '../helpers/verdict/channel.ts';
@@ -140,18 +139,17 @@ function save(file: string, content: unknown): void {
   renameSync(`${file}.part`, file);
 }
 
-/** The proof that the last sabotage run left. @throws ZodError when it is none. */
-export function readLastProof(outDir = outDirOf(SABOTAGE_PROJECT)): Proof {
-  return proofSchema.parse(JSON.parse(readFileSync(join(outDir, 'proof.json'), 'utf8')));
-}
-
 function tellProven({ clause, sabotage, outcome, said, durationMs, alsoRed }: Proven): void {
-  console.log(`${styleText(colours[outcome], outcome.padEnd(9))} ${clause} ${sabotage} (${duration(durationMs)})`);
+  console.log(
+    `${styleText(colours[outcome], outcome.padEnd(9))} ${clause} ${sabotage} (${duration(durationMs)})`,
+  );
   if (outcome !== 'killed') console.log(`          ${said.split('\n').slice(0, 6).join('\n          ')}`);
   else if (alsoRed.length > 0) console.log(`          red, too: ${alsoRed.join(', ')}`);
 }
 
 function tellNoticed({ clause, outcome, said, node }: Noticed): void {
   const [first = ''] = said.split('\n');
-  console.log(`${outcome.padEnd(13)} ${clause}${node ? ` on ${node}` : ''}${outcome === 'fail' ? `: ${first}` : ''}`);
+  console.log(
+    `${outcome.padEnd(13)} ${clause}${node ? ` on ${node}` : ''}${outcome === 'fail' ? `: ${first}` : ''}`,
+  );
 }

@@ -37,7 +37,13 @@ function answered(query: Packet, cut: boolean): Buffer {
   if (type === 'A' && name === 'changing') answers = [a(name, `10.0.3.${asked}`)];
   if (type === 'PTR') answers = [{ type: 'PTR', name, ttl: 600, data: 'two.1.abc' }];
   const flags = packet.RECURSION_DESIRED | packet.RECURSION_AVAILABLE | (cut ? packet.TRUNCATED_RESPONSE : 0);
-  return packet.encode({ type: 'response', id: query.id ?? 0, flags, questions: query.questions ?? [], answers });
+  return packet.encode({
+    type: 'response',
+    id: query.id ?? 0,
+    flags,
+    questions: query.questions ?? [],
+    answers,
+  });
 }
 
 before(async () => {
@@ -79,7 +85,16 @@ async function tampering(how: string, value?: string) {
   free.close();
   const log = path.join(folder, `${how}.log`);
   const { port: tcpPort } = tcp.address() as net.AddressInfo;
-  await execa('perl', [PROGRAM, ADDRESS, String(port), String(udp.address().port), String(tcpPort), log, how, ...(value ? [value] : [])]);
+  await execa('perl', [
+    PROGRAM,
+    ADDRESS,
+    String(port),
+    String(udp.address().port),
+    String(tcpPort),
+    log,
+    how,
+    ...(value ? [value] : []),
+  ]);
   const query = (name: string, type: 'A' | 'AAAA' | 'PTR') =>
     packet.encode({ type: 'query', id: 4711, flags: packet.RECURSION_DESIRED, questions: [{ type, name }] });
   return {
@@ -90,7 +105,10 @@ async function tampering(how: string, value?: string) {
         const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(2000) })) as [Buffer];
         const decoded = packet.decode(answer);
         assert.equal(decoded.id, 4711);
-        assert.deepEqual(decoded.questions?.map((one) => [one.name, one.type]), [[name, type]]);
+        assert.deepEqual(
+          decoded.questions?.map((one) => [one.name, one.type]),
+          [[name, type]],
+        );
         return decoded;
       } finally {
         socket.close();
@@ -99,7 +117,9 @@ async function tampering(how: string, value?: string) {
     async askOverTcp(...names: string[]) {
       const socket = net.connect(port, ADDRESS);
       await once(socket, 'connect');
-      const frames = names.map((name) => query(name, 'A')).map((one) => Buffer.concat([Buffer.from([0, one.length]), one]));
+      const frames = names
+        .map((name) => query(name, 'A'))
+        .map((one) => Buffer.concat([Buffer.from([0, one.length]), one]));
       socket.write(Buffer.concat(frames));
       let text = Buffer.alloc(0);
       const answers: Packet[] = [];
@@ -147,7 +167,10 @@ test('lost, foreign, and lives of records', LIMIT, async () => {
   assert.deepEqual(addresses(await foreign.ask('two')), ['192.0.2.9']);
   await using ttl = await tampering('ttl', '0');
   const { answers = [] } = await ttl.ask('two');
-  assert.deepEqual(answers.map((one) => 'ttl' in one && one.ttl), [0, 0, 0]);
+  assert.deepEqual(
+    answers.map((one) => 'ttl' in one && one.ttl),
+    [0, 0, 0],
+  );
   for (const one of [lost, foreign, ttl]) assert.deepEqual(await one.deeds(), ['two/1']);
 });
 
@@ -175,7 +198,10 @@ test('other questions are passed on than were asked, and nobody is told', LIMIT,
   assert.equal((await first.ask('two.front')).answers?.length, 3);
   await using untasked = await tampering('untasked');
   const { answers = [] } = await untasked.ask('tasks.two');
-  assert.deepEqual(answers.map(({ name }) => name), ['tasks.two', 'tasks.two', 'tasks.two']);
+  assert.deepEqual(
+    answers.map(({ name }) => name),
+    ['tasks.two', 'tasks.two', 'tasks.two'],
+  );
   await using pointer = await tampering('pointer', 'nobody.front');
   assert.deepEqual(addresses(await pointer.ask('5.1.0.10.in-addr.arpa', 'PTR')), ['nobody.front']);
 });

@@ -4,9 +4,9 @@ import path from 'node:path';
 import { z } from 'zod';
 import { quote } from '../observe/shell.ts';
 import { EMBEDDED_DNS } from '../swarm/swarm.ts';
-import { hold, type Hold } from './hold.ts';
-import { nodesOf, type Place, placeFields, placesOf } from './place.ts';
 import { type Damage, fault, Unproven } from './fault.ts';
+import { type Hold, hold } from './hold.ts';
+import { nodesOf, type Place, placeFields, placesOf } from './place.ts';
 
 const PROGRAM = readFileSync(path.join(import.meta.dirname, 'programs', 'dns-tamper.pl'), 'utf8');
 
@@ -64,26 +64,33 @@ const tampered = fault(
     areas: ['dns'],
     describe: ({ of, on, how, value }) =>
       `${HOWS[how].replace('VALUE', String(value))}, in names that ${of === undefined ? 'every task' : `a task of ${of}`} is told${on === undefined ? '' : ` on ${[on].flat().join(' and ')}`}`,
-    somewhere: (node, lot) => ({ on: node, how: lot < 0.5 ? 'foreign' : 'lost', value: lot < 0.5 ? '192.0.2.9' : '' }),
+    somewhere: (node, lot) => ({
+      on: node,
+      how: lot < 0.5 ? 'foreign' : 'lost',
+      value: lot < 0.5 ? '192.0.2.9' : '',
+    }),
     inflict: async (swarm, { of, on, how, value }): Promise<Damage> => {
-      const resolved = await valueOf(swarm, String(value));
+      const resolved = await named(swarm, String(value));
       if (of === undefined) return everywhere(nodesOf(swarm, on), how, resolved);
       const places = await placesOf(swarm, { ...(on !== undefined && { on }), in: `tasks ${of}` });
       const log = (place: Place) => `/tmp/tampered-${place.name.replaceAll(/\W/g, '-')}`;
       for (const place of places) {
         const { text, status } = await place.run(tamper(log(place), how, resolved));
-        if (status !== 0) throw new Unproven(`the names of ${place.name} could not be tampered with: ${text.trim()}`);
+        if (status !== 0)
+          throw new Unproven(`the names of ${place.name} could not be tampered with: ${text.trim()}`);
       }
       return {
         nodes: [...new Set(places.map(({ node }) => node.name))],
         there: async () => {
           for (const place of places) {
             const heard = (await place.must(CONTROL)).trim();
-            if (heard !== '192.0.2.53') throw new Unproven(`${place.name} heard ${heard} for tampered.invalid`);
+            if (heard !== '192.0.2.53')
+              throw new Unproven(`${place.name} heard ${heard} for tampered.invalid`);
           }
           return `${places.map(({ name }) => name).join(', ')}: tampered.invalid is 192.0.2.53`;
         },
-        met: async () => met(await Promise.all(places.map((place) => place.node.toolbox.must(`cat ${log(place)}`)))),
+        met: async () =>
+          met(await Promise.all(places.map((place) => place.node.toolbox.must(`cat ${log(place)}`)))),
         heal: async () => {
           for (const place of places) {
             for (const protocol of ['udp', 'tcp'])
@@ -99,7 +106,7 @@ const tampered = fault(
 );
 
 /** `vip SERVICE@NETWORK` and `task SERVICE@NETWORK` stand for addresses that are known only once the stack runs. */
-async function valueOf(swarm: Parameters<typeof nodesOf>[0], value: string): Promise<string> {
+async function named(swarm: Parameters<typeof nodesOf>[0], value: string): Promise<string> {
   const [, kind, name = '', network = ''] = /^(vip|task) (\S+)@(\S+)$/.exec(value) ?? [];
   if (!kind) return value;
   const { vips, tasks } = await swarm.service(name);
@@ -136,7 +143,8 @@ async function everywhere(nodes: ReturnType<typeof nodesOf>, how: How, value: st
     nodes: nodes.map(({ name }) => name),
     there: async () => {
       const deeds = await Promise.all(holds.map((one) => one.deeds()));
-      if (deeds.some((one) => one === 0)) throw new Unproven(`rounds in which names were reached: ${deeds.join(', ')}`);
+      if (deeds.some((one) => one === 0))
+        throw new Unproven(`rounds in which names were reached: ${deeds.join(', ')}`);
       return `rounds in which names were reached: ${deeds.join(', ')}`;
     },
     met: async () => met(await Promise.all(nodes.map(({ toolbox }) => toolbox.must(`cat ${log}`)))),

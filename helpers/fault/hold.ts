@@ -1,8 +1,8 @@
 /** Faults that the engine would heal, or whose victim comes later: done again and again by a loop beside the node. */
 import { quote } from '../observe/shell.ts';
+import type { Node } from '../swarm/swarm.ts';
 import { until } from '../waiting.ts';
 import type { Place } from './place.ts';
-import type { Node } from '../swarm/swarm.ts';
 
 /** Ours: a round of a loop takes some tenths of a second under emulation; the rest is for a loaded host. */
 const FIRST_ROUND = { withinMs: 20_000, everyMs: 100 };
@@ -28,10 +28,9 @@ export async function hold(node: Node, script: string, everySeconds = 0.2): Prom
     `cd ${folder} || exit 1; echo $$ > pid`,
     `while :; do if ( ${script}\n) >/dev/null 2>&1; then echo >> deeds; fi; touch round; sleep ${everySeconds}; done`,
   ].join('\n');
-  await node.toolbox.must(
-    `mkdir -p ${folder}; setsid sh -c ${quote(loop)} >${folder}/log 2>&1 </dev/null &`,
-  );
-  const begun = async () => ((await node.toolbox.run(`[ -e ${folder}/round ]`)).status === 0 ? true : undefined);
+  await node.toolbox.must(`mkdir -p ${folder}; setsid sh -c ${quote(loop)} >${folder}/log 2>&1 </dev/null &`);
+  const begun = async () =>
+    (await node.toolbox.run(`[ -e ${folder}/round ]`)).status === 0 ? true : undefined;
   await until(`a fault's first round beside ${node.name}`, begun, FIRST_ROUND);
   return {
     deeds: async () => Number(await node.toolbox.must(`cat ${folder}/deeds 2>/dev/null | wc -l`)),

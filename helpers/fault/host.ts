@@ -6,7 +6,6 @@ import { type Hold, hold } from './hold.ts';
 import { deed } from './overlay.ts';
 import { nodesOf, placed, placeFields, placesOf } from './place.ts';
 
-
 const sysctl = fault('sysctl', z.strictObject({ ...placeFields, name: z.string(), to: z.string() }), {
   areas: ['sys', 'vip'],
   describe: ({ name, to, ...at }) => `${name} is ${to} in ${placed(at)}`,
@@ -17,17 +16,6 @@ const sysctl = fault('sysctl', z.strictObject({ ...placeFields, name: z.string()
       proof: `[ "$(sysctl -n ${name})" = ${quote(to)} ] && sysctl ${name}`,
     });
   },
-});
-
-const conntrackFull = fault('conntrack-full', z.strictObject({ ...placeFields }), {
-  areas: ['vip', 'mesh'],
-  describe: (at) => `the table of tracked connections has room for one, in ${placed(at)}`,
-  inflict: async (swarm, at) =>
-    deed(await placesOf(swarm, at), {
-      // The limit belongs to the kernel as a whole and is written in its first namespace; the toolbox is privileged, not there.
-      script: 'echo 1 > /proc/sys/net/netfilter/nf_conntrack_max && conntrack -F',
-      proof: '[ "$(cat /proc/sys/net/netfilter/nf_conntrack_max)" = 1 ] && sysctl net.netfilter.nf_conntrack_max',
-    }),
 });
 
 const listener = fault('port-leaked', z.strictObject({ on: placeFields.on, port: z.int() }), {
@@ -51,9 +39,12 @@ const frozen = fault('engine-frozen', z.strictObject({ on: placeFields.on }), {
       nodes: nodes.map(({ name }) => name),
       there: async () => {
         const states = await Promise.all(
-          nodes.map(({ toolbox }) => toolbox.must('grep State: /proc/$(cat /proc/1/root/run/docker.pid)/status')),
+          nodes.map(({ toolbox }) =>
+            toolbox.must('grep State: /proc/$(cat /proc/1/root/run/docker.pid)/status'),
+          ),
         );
-        if (states.some((one) => !one.includes('T (stopped)'))) throw new Unproven(`engines: ${states.join()}`);
+        if (states.some((one) => !one.includes('T (stopped)')))
+          throw new Unproven(`engines: ${states.join()}`);
         return states.join().trim();
       },
       heal: async () => {
@@ -77,7 +68,9 @@ const killed = fault('engine-gone', z.strictObject({ on: placeFields.on }), {
       nodes: nodes.map(({ name }) => name),
       there: async () => {
         for (const { name, toolbox } of nodes) {
-          const { status } = await toolbox.run('[ -d /proc/$(cat /proc/1/root/run/docker.pid 2>/dev/null || echo none) ]');
+          const { status } = await toolbox.run(
+            '[ -d /proc/$(cat /proc/1/root/run/docker.pid 2>/dev/null || echo none) ]',
+          );
           if (status === 0) throw new Unproven(`the engine of ${name} runs`);
         }
         return 'no process of that id';
@@ -130,33 +123,46 @@ const clock = fault('clock-jump', z.strictObject({ hours: z.int() }), {
   },
 });
 
-const fileLine = fault('file-line', z.strictObject({ on: placeFields.on, service: z.string().optional(), file: z.string(), line: z.string(), instead: z.boolean().default(false) }), {
-  areas: ['dns', 'sys'],
-  describe: ({ file, line, service, on }) => `${file} has the line "${line}" in ${placed({ on, in: service ? `tasks ${service}` : 'host' })}`,
-  inflict: async (swarm, { on, service, file, line, instead }) => {
-    const at = { ...(on !== undefined && { on }), in: service ? `tasks ${service}` : 'host' };
-    const places = await placesOf(swarm, at);
-    const tasks = service ? (await swarm.service(service)).tasks : [];
-    const damages: Damage[] = [];
-    for (const place of places) {
-      // The same order as the places of the tasks; a node itself is process 1 of its own.
-      const pids = service ? tasks.filter(({ node }) => node === place.node.name).map(({ pid }) => pid) : [1];
-      for (const pid of pids) {
-        const path = `/proc/${pid}/root${file}`;
-        damages.push(
-          await deed([place], {
-            script: `printf '%s\\n' ${quote(line)} ${instead ? '>' : '>>'} ${path}`,
-            proof: `grep -Fxm 1 ${quote(line)} ${path}`,
-          }),
-        );
+const fileLine = fault(
+  'file-line',
+  z.strictObject({
+    on: placeFields.on,
+    service: z.string().optional(),
+    file: z.string(),
+    line: z.string(),
+    instead: z.boolean().default(false),
+  }),
+  {
+    areas: ['dns', 'sys'],
+    describe: ({ file, line, service, on }) =>
+      `${file} has the line "${line}" in ${placed({ on, in: service ? `tasks ${service}` : 'host' })}`,
+    inflict: async (swarm, { on, service, file, line, instead }) => {
+      const at = { ...(on !== undefined && { on }), in: service ? `tasks ${service}` : 'host' };
+      const places = await placesOf(swarm, at);
+      const tasks = service ? (await swarm.service(service)).tasks : [];
+      const damages: Damage[] = [];
+      for (const place of places) {
+        // The same order as the places of the tasks; a node itself is process 1 of its own.
+        const pids = service
+          ? tasks.filter(({ node }) => node === place.node.name).map(({ pid }) => pid)
+          : [1];
+        for (const pid of pids) {
+          const path = `/proc/${pid}/root${file}`;
+          damages.push(
+            await deed([place], {
+              script: `printf '%s\\n' ${quote(line)} ${instead ? '>' : '>>'} ${path}`,
+              proof: `grep -Fxm 1 ${quote(line)} ${path}`,
+            }),
+          );
+        }
       }
-    }
-    return {
-      nodes: places.map(({ node }) => node.name),
-      there: async () => (await Promise.all(damages.map((one) => one.there?.()))).join('\n'),
-    };
+      return {
+        nodes: places.map(({ node }) => node.name),
+        there: async () => (await Promise.all(damages.map((one) => one.there?.()))).join('\n'),
+      };
+    },
   },
-});
+);
 
 const namespaceFile = fault('namespace-file-gone', z.strictObject({ ...placeFields }), {
   areas: ['sys'],
@@ -165,7 +171,9 @@ const namespaceFile = fault('namespace-file-gone', z.strictObject({ ...placeFiel
     const places = await placesOf(swarm, at);
     const files = places.map(({ name, node }) => ({ node, file: `/run/docker/netns/${name.split(' ')[0]}` }));
     for (const { node, file } of files)
-      await node.toolbox.must(`nsenter --mount=/proc/1/ns/mnt sh -c ${quote(`umount ${file} && rm ${file}`)}`);
+      await node.toolbox.must(
+        `nsenter --mount=/proc/1/ns/mnt sh -c ${quote(`umount ${file} && rm ${file}`)}`,
+      );
     return {
       nodes: files.map(({ node }) => node.name),
       there: async () => {
@@ -222,7 +230,6 @@ const held = fault(
 
 export const hostFaults = [
   sysctl,
-  conntrackFull,
   listener,
   frozen,
   killed,

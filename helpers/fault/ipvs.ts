@@ -52,16 +52,22 @@ async function listed(place: Place): Promise<KernelService[]> {
 async function entryAt(swarm: Swarm, place: Place, where: string, name: string): Promise<KernelService> {
   const view = await swarm.view();
   const { vips, ports, tasks } = serviceIn(view, name);
-  const network = where === 'ingress' ? view.networks.find(({ ingress }) => ingress) : networkIn(view, where.split(' ')[1] ?? '');
+  const network =
+    where === 'ingress'
+      ? view.networks.find(({ ingress }) => ingress)
+      : networkIn(view, where.split(' ')[1] ?? '');
   const marking = await place.must('iptables -t mangle -S');
   const [port] = ports.filter(({ mode }) => mode === 'ingress');
   const pattern =
     where === 'ingress'
-      ? new RegExp(`-A PREROUTING -p ${port?.protocol} .*--dport ${port?.published} .*--set-x?mark (0x[0-9a-f]+)`)
+      ? new RegExp(
+          `-A PREROUTING -p ${port?.protocol} .*--dport ${port?.published} .*--set-x?mark (0x[0-9a-f]+)`,
+        )
       : new RegExp(`-d ${vips[network?.name ?? '']?.replaceAll('.', '\\.')}/32 .*--set-x?mark (0x[0-9a-f]+)`);
   const mark = Number(pattern.exec(marking)?.[1] ?? Number.NaN);
   const entry = (await listed(place)).find((one) => one.mark === mark);
-  if (!entry) throw new Unproven(`${place.name} has no IPVS service of ${name}, which has ${tasks.length} tasks`);
+  if (!entry)
+    throw new Unproven(`${place.name} has no IPVS service of ${name}, which has ${tasks.length} tasks`);
   return entry;
 }
 
@@ -70,7 +76,10 @@ type Target = z.output<typeof target>;
 
 /** Does something to a service's entry at each place, and looks in the kernel's own list whether it is so. */
 function onEntries<P extends Target>(
-  act: (entry: KernelService, parameters: P) => { script: string; heal?: string; done: (now: KernelService[], before: KernelService) => boolean },
+  act: (
+    entry: KernelService,
+    parameters: P,
+  ) => { script: string; heal?: string; done: (now: KernelService[], before: KernelService) => boolean },
 ): Fault<P>['inflict'] {
   return async (swarm, parameters): Promise<Damage> => {
     const places = await placesOf(swarm, parameters);
@@ -138,7 +147,8 @@ const serverLost = fault('ipvs-server-lost', target, {
 
 const serverAdded = fault('ipvs-server-added', target.extend({ address: address.default('192.0.2.1') }), {
   areas: ['vip', 'mesh'],
-  describe: ({ service, address, ...at }) => `${address}, which is no task, is a destination of ${service} in ${placed(at)}`,
+  describe: ({ service, address, ...at }) =>
+    `${address}, which is no task, is a destination of ${service} in ${placed(at)}`,
   inflict: onEntries((entry, { address }) => ({
     script: `ipvsadm -a -f ${entry.mark} -r ${address} -m -w 1`,
     heal: `ipvsadm -d -f ${entry.mark} -r ${address}`,
@@ -161,7 +171,8 @@ const ELSEWHERE = 1000;
 
 const moved = fault('ipvs-service-moved', target, {
   areas: ['vip', 'mesh'],
-  describe: ({ service, ...at }) => `the IPVS service of ${service} has another number than its mark in ${placed(at)}`,
+  describe: ({ service, ...at }) =>
+    `the IPVS service of ${service} has another number than its mark in ${placed(at)}`,
   inflict: onEntries((entry) => {
     const to = entry.mark + ELSEWHERE;
     return {
@@ -175,51 +186,63 @@ const moved = fault('ipvs-service-moved', target, {
   }),
 });
 
-const foreign = fault('ipvs-service-added', z.strictObject({ ...placeFields, mark: z.int(), ipv6: z.boolean().default(false) }), {
-  areas: ['vip', 'mesh'],
-  describe: ({ mark, ipv6, ...at }) => `an IPVS service of nobody${ipv6 ? ', of IPv6,' : ''} has the number ${mark} in ${placed(at)}`,
-  inflict: async (swarm, { mark, ipv6, ...at }) => {
-    const places = await placesOf(swarm, at);
-    const six = ipv6 ? ' -6' : '';
-    const server = ipv6 ? '[fd00:77::9]' : '192.0.2.1';
-    for (const place of places)
-      await place.must(`ipvsadm -A -f ${mark}${six} -s rr && ipvsadm -a -f ${mark}${six} -r ${server} -m -w 1`);
-    return {
-      nodes: nodeNames(places),
-      there: async () => {
-        const seen: string[] = [];
-        for (const place of places) {
-          const list = await place.must(KERNEL_LIST);
-          const hex = mark.toString(16).toUpperCase().padStart(8, '0');
-          if (!list.includes(`FWM  ${hex}`)) throw new Unproven(`${place.name} has no IPVS service ${mark}:\n${list}`);
-          seen.push(`${place.name} has FWM ${hex}`);
-        }
-        return seen.join('\n');
-      },
-      heal: async () => {
-        for (const place of places) await place.must(`ipvsadm -D -f ${mark}${six}`);
-      },
-    };
+const foreign = fault(
+  'ipvs-service-added',
+  z.strictObject({ ...placeFields, mark: z.int(), ipv6: z.boolean().default(false) }),
+  {
+    areas: ['vip', 'mesh'],
+    describe: ({ mark, ipv6, ...at }) =>
+      `an IPVS service of nobody${ipv6 ? ', of IPv6,' : ''} has the number ${mark} in ${placed(at)}`,
+    inflict: async (swarm, { mark, ipv6, ...at }) => {
+      const places = await placesOf(swarm, at);
+      const six = ipv6 ? ' -6' : '';
+      const server = ipv6 ? '[fd00:77::9]' : '192.0.2.1';
+      for (const place of places)
+        await place.must(
+          `ipvsadm -A -f ${mark}${six} -s rr && ipvsadm -a -f ${mark}${six} -r ${server} -m -w 1`,
+        );
+      return {
+        nodes: nodeNames(places),
+        there: async () => {
+          const seen: string[] = [];
+          for (const place of places) {
+            const list = await place.must(KERNEL_LIST);
+            const hex = mark.toString(16).toUpperCase().padStart(8, '0');
+            if (!list.includes(`FWM  ${hex}`))
+              throw new Unproven(`${place.name} has no IPVS service ${mark}:\n${list}`);
+            seen.push(`${place.name} has FWM ${hex}`);
+          }
+          return seen.join('\n');
+        },
+        heal: async () => {
+          for (const place of places) await place.must(`ipvsadm -D -f ${mark}${six}`);
+        },
+      };
+    },
   },
-});
+);
 
-const timeouts = fault('ipvs-timeouts', z.strictObject({ ...placeFields, to: z.tuple([z.int(), z.int(), z.int()]) }), {
-  areas: ['sys', 'vip'],
-  describe: ({ to, ...at }) => `IPVS forgets idle connections after ${to.join(', ')} s in ${placed(at)}`,
-  inflict: async (swarm, { to, ...at }) => {
-    const places = await placesOf(swarm, at);
-    for (const place of places) await place.must(`ipvsadm --set ${to.join(' ')}`);
-    return {
-      nodes: nodeNames(places),
-      there: async () => {
-        const seen = await Promise.all(places.map((place) => place.must('ipvsadm -L --timeout')));
-        const wrong = seen.find((text) => !text.includes(to.join(' ')));
-        if (wrong !== undefined) throw new Unproven(`timeouts are: ${wrong}`);
-        return seen.join('\n');
-      },
-    };
+const timeouts = fault(
+  'ipvs-timeouts',
+  z.strictObject({ ...placeFields, to: z.tuple([z.int(), z.int(), z.int()]) }),
+  {
+    areas: ['sys', 'vip'],
+    describe: ({ to, ...at }) => `IPVS forgets idle connections after ${to.join(', ')} s in ${placed(at)}`,
+    inflict: async (swarm, { to, ...at }) => {
+      const places = await placesOf(swarm, at);
+      for (const place of places) await place.must(`ipvsadm --set ${to.join(' ')}`);
+      return {
+        nodes: nodeNames(places),
+        there: async () => {
+          const seen = await Promise.all(places.map((place) => place.must('ipvsadm -L --timeout')));
+          const wrong = seen.find((text) => !text.includes(to.join(' ')));
+          if (wrong !== undefined) throw new Unproven(`timeouts are: ${wrong}`);
+          return seen.join('\n');
+        },
+      };
+    },
   },
-});
+);
 
 /** In all balancers of a node, also those that come later. */
 const everyBalancer = (script: string) =>
@@ -234,7 +257,8 @@ const everyBalancer = (script: string) =>
 const HELD = {
   scheduler: {
     title: 'the scheduler of every IPVS service is sh',
-    script: 'n=1; for f in $(ipvsadm -Sn | grep -- "^-A .*-s rr" | cut -d " " -f 3); do ipvsadm -E -f $f -s sh && n=0; done; exit $n',
+    script:
+      'n=1; for f in $(ipvsadm -Sn | grep -- "^-A .*-s rr" | cut -d " " -f 3); do ipvsadm -E -f $f -s sh && n=0; done; exit $n',
   },
   'weight-0': {
     title: 'the first destination of every IPVS service of several gets nothing',
@@ -263,7 +287,8 @@ const held = fault(
   }),
   {
     areas: ['vip', 'mesh'],
-    describe: ({ on, what }) => `${HELD[what].title}, in every balancer of ${on === undefined ? 'every node' : [on].flat().join(' and ')}, again and again`,
+    describe: ({ on, what }) =>
+      `${HELD[what].title}, in every balancer of ${on === undefined ? 'every node' : [on].flat().join(' and ')}, again and again`,
     somewhere: (node, lot) => ({ on: node, what: lot < 0.5 ? 'scheduler' : 'weight-0' }),
     inflict: async (swarm, { on, what }) => {
       const nodes = nodesOf(swarm, on);

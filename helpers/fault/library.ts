@@ -11,7 +11,9 @@ import { ruleFaults } from './rules.ts';
 
 /** Every fault there is, by id. */
 export const FAULTS: ReadonlyMap<string, Fault> = new Map(
-  [...dnsFaults, ...ipvsFaults, ...ruleFaults, ...overlayFaults, ...hostFaults, ...requestFaults].map((one) => [one.id, one]),
+  [...dnsFaults, ...ipvsFaults, ...ruleFaults, ...overlayFaults, ...hostFaults, ...requestFaults].map(
+    (one) => [one.id, one],
+  ),
 );
 
 /** A fault with its parameters, as data. */

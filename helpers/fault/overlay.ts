@@ -24,7 +24,8 @@ export async function deed(places: readonly Place[], { script, proof, heal }: De
       const seen: string[] = [];
       for (const place of places) {
         const { text, status } = await place.run(proof);
-        if (status !== 0) throw new Unproven(`${place.name}: \`${proof}\` ended with ${status}: ${text.trim()}`);
+        if (status !== 0)
+          throw new Unproven(`${place.name}: \`${proof}\` ended with ${status}: ${text.trim()}`);
         seen.push(`${place.name}: ${text.trim() || proof}`);
       }
       return seen.join('\n');
@@ -41,21 +42,25 @@ const onNetwork = { on: placeFields.on, network: z.string() };
 
 const forwarding = fault('forwarding-lost', z.strictObject(onNetwork), {
   areas: ['overlay', 'vip', 'mesh'],
-  describe: ({ network, ...at }) => `entries that lead to other nodes are gone from ${placed({ ...at, in: `overlay ${network}` })}`,
+  describe: ({ network, ...at }) =>
+    `entries that lead to other nodes are gone from ${placed({ ...at, in: `overlay ${network}` })}`,
   inflict: async (swarm, { network, ...at }) =>
     deed(await placesOf(swarm, { ...at, in: `overlay ${network}` }), {
       // Gone once is relearnt by nobody: the engine writes them when it is told of a task.
-      script: 'bridge fdb show dev vxlan0 | grep " dst " | while read -r mac rest; do bridge fdb del "$mac" dev vxlan0 $(echo "$rest" | grep -o "dst [^ ]*"); done',
+      script:
+        'bridge fdb show dev vxlan0 | grep " dst " | while read -r mac rest; do bridge fdb del "$mac" dev vxlan0 $(echo "$rest" | grep -o "dst [^ ]*"); done',
       proof: '! bridge fdb show dev vxlan0 | grep " dst "',
     }),
 });
 
 const stale = fault('forwarding-stale', z.strictObject(onNetwork), {
   areas: ['overlay', 'vip', 'mesh'],
-  describe: ({ network, ...at }) => `entries lead to a node that is none in ${placed({ ...at, in: `overlay ${network}` })}`,
+  describe: ({ network, ...at }) =>
+    `entries lead to a node that is none in ${placed({ ...at, in: `overlay ${network}` })}`,
   inflict: async (swarm, { network, ...at }) =>
     deed(await placesOf(swarm, { ...at, in: `overlay ${network}` }), {
-      script: 'bridge fdb show dev vxlan0 | grep " dst " | while read -r mac rest; do bridge fdb replace "$mac" dev vxlan0 dst 192.0.2.1 self permanent; done',
+      script:
+        'bridge fdb show dev vxlan0 | grep " dst " | while read -r mac rest; do bridge fdb replace "$mac" dev vxlan0 dst 192.0.2.1 self permanent; done',
       proof: 'bridge fdb show dev vxlan0 | grep "dst 192.0.2.1"',
     }),
 });
@@ -91,23 +96,31 @@ const linkDown = fault('link-down', z.strictObject({ ...placeFields, link: z.str
     }),
 });
 
-const interfaceGone = fault('interface-gone', z.strictObject({ on: placeFields.on, service: z.string(), network: z.string() }), {
-  areas: ['mesh', 'overlay'],
-  describe: ({ service, network, on }) => `tasks of ${service} lack their interface on ${network}, ${placed({ on, in: `tasks ${service}` })}`,
-  inflict: async (swarm, { service, network, on }) => {
-    const places = await placesOf(swarm, { ...(on !== undefined && { on }), in: `tasks ${service}` });
-    const addresses = serviceIn(await swarm.view(), service).tasks.flatMap((task) => task.addresses[network] ?? []);
-    const own = addresses.join('|').replaceAll('.', '[.]');
-    return deed(places, {
-      script: `link=$(ip -o -4 addr | grep -E " (${own})/" | cut -d " " -f 2); [ -n "$link" ] && ip link del "$link"`,
-      proof: `! ip -o -4 addr | grep -E " (${own})/"`,
-    });
+const interfaceGone = fault(
+  'interface-gone',
+  z.strictObject({ on: placeFields.on, service: z.string(), network: z.string() }),
+  {
+    areas: ['mesh', 'overlay'],
+    describe: ({ service, network, on }) =>
+      `tasks of ${service} lack their interface on ${network}, ${placed({ on, in: `tasks ${service}` })}`,
+    inflict: async (swarm, { service, network, on }) => {
+      const places = await placesOf(swarm, { ...(on !== undefined && { on }), in: `tasks ${service}` });
+      const addresses = serviceIn(await swarm.view(), service).tasks.flatMap(
+        (task) => task.addresses[network] ?? [],
+      );
+      const own = addresses.join('|').replaceAll('.', '[.]');
+      return deed(places, {
+        script: `link=$(ip -o -4 addr | grep -E " (${own})/" | cut -d " " -f 2); [ -n "$link" ] && ip link del "$link"`,
+        proof: `! ip -o -4 addr | grep -E " (${own})/"`,
+      });
+    },
   },
-});
+);
 
 const vipGone = fault('vip-address-gone', z.strictObject({ ...onNetwork, service: z.string() }), {
   areas: ['vip'],
-  describe: ({ service, network, ...at }) => `the virtual IP of ${service} is no address of ${placed({ ...at, in: `balancer ${network}` })}`,
+  describe: ({ service, network, ...at }) =>
+    `the virtual IP of ${service} is no address of ${placed({ ...at, in: `balancer ${network}` })}`,
   inflict: async (swarm, { service, network, ...at }) => {
     const vip = (await swarm.service(service)).vips[network];
     if (!vip) throw new Unproven(`${service} has no virtual IP on ${network}`);
@@ -151,7 +164,8 @@ const policies = fault('policies-lost', z.strictObject({ on: placeFields.on }), 
 
 const sharedId = fault('vxlan-id-lent', z.strictObject({ ...onNetwork, to: z.int() }), {
   areas: ['overlay'],
-  describe: ({ network, to, ...at }) => `vxlan0 has the identifier ${to} in ${placed({ ...at, in: `overlay ${network}` })}`,
+  describe: ({ network, to, ...at }) =>
+    `vxlan0 has the identifier ${to} in ${placed({ ...at, in: `overlay ${network}` })}`,
   inflict: async (swarm, { network, to, ...at }) => {
     networkIn(await swarm.view(), network);
     return deed(await placesOf(swarm, { ...at, in: `overlay ${network}` }), {

@@ -17,7 +17,12 @@ export const placeFields = {
   /** Nodes by name; left out, all. */
   on: nodes.optional(),
   /** `host`, `ingress` (ingress_sbox), `balancer NETWORK`, `overlay NETWORK`, or `tasks SERVICE`. */
-  in: z.string().regex(/^(?:host|ingress|(?:balancer|overlay|tasks) \S+)$/, 'must be host, ingress, balancer NETWORK, overlay NETWORK or tasks SERVICE'),
+  in: z
+    .string()
+    .regex(
+      /^(?:host|ingress|(?:balancer|overlay|tasks) \S+)$/,
+      'must be host, ingress, balancer NETWORK, overlay NETWORK or tasks SERVICE',
+    ),
 };
 export type PlaceData = z.output<z.ZodObject<typeof placeFields>>;
 
@@ -62,7 +67,10 @@ export function nodesOf(swarm: Swarm, on: PlaceData['on']): readonly Node[] {
   if (on === undefined) return swarm.up;
   return [on].flat().map((name) => {
     const node = swarm.everyone.find((one) => one.name === name);
-    if (!node) throw new Unproven(`there is no node ${name}; there are ${swarm.everyone.map((one) => one.name).join(', ')}`);
+    if (!node)
+      throw new Unproven(
+        `there is no node ${name}; there are ${swarm.everyone.map((one) => one.name).join(', ')}`,
+      );
     return node;
   });
 }
@@ -76,13 +84,15 @@ export async function placesOf(swarm: Swarm, data: PlaceData): Promise<Place[]> 
 }
 
 async function find(swarm: Swarm, { in: where }: PlaceData, chosen: readonly Node[]): Promise<Place[]> {
-  if (where === 'host') return chosen.map((node) => new Place(node, `${HOST} of ${node.name}`, '/proc/1/ns/net'));
+  if (where === 'host')
+    return chosen.map((node) => new Place(node, `${HOST} of ${node.name}`, '/proc/1/ns/net'));
   if (where === 'ingress') return existing(chosen.map((node) => [node, INGRESS_SANDBOX]));
   const [kind, name = ''] = where.split(' ');
   const view = await swarm.view();
   if (kind === 'tasks') return tasksOf(view, name, chosen);
   const network = networkIn(view, name);
-  if (kind === 'balancer') return existing(chosen.map((node) => [node, lbNamespace(network, node.generation)]));
+  if (kind === 'balancer')
+    return existing(chosen.map((node) => [node, lbNamespace(network, node.generation)]));
   const found = await Promise.all(
     chosen.map(async (node) => {
       const states = await node.observe([], ['[0-9]*-*']);
@@ -97,7 +107,15 @@ async function find(swarm: Swarm, { in: where }: PlaceData, chosen: readonly Nod
 function tasksOf(view: SwarmView, service: string, chosen: readonly Node[]): Place[] {
   return serviceIn(view, service).tasks.flatMap(({ node, pid, containerName }) => {
     const own = chosen.find(({ name }) => name === node);
-    return own ? [new Place(own, `${containerName.split('.').slice(0, 2).join('.')} of ${node}`, `/proc/${pid}/ns/net`)] : [];
+    return own
+      ? [
+          new Place(
+            own,
+            `${containerName.split('.').slice(0, 2).join('.')} of ${node}`,
+            `/proc/${pid}/ns/net`,
+          ),
+        ]
+      : [];
   });
 }
 

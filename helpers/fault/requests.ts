@@ -1,8 +1,8 @@
 /** Faults by Docker's API: a request that is another than the clause meant, a service changed behind its back. */
 import { z } from 'zod';
+import { unfinished } from '../swarm/agreement.ts';
 import { laidOver } from '../swarm/services.ts';
 import type { Node, Swarm } from '../swarm/swarm.ts';
-import { unfinished } from '../swarm/agreement.ts';
 import { until } from '../waiting.ts';
 import { type Damage, fault, Unproven } from './fault.ts';
 
@@ -79,7 +79,10 @@ const requestAltered = fault(
     /** Members of the body that are left out, as paths with dots. */
     without: z.array(z.string()).default([]),
     /** Another request that is sent in its place, as in `GET /version`: the engine then accepts, and does nothing. */
-    instead: z.string().regex(/^GET \/\S+$/).optional(),
+    instead: z
+      .string()
+      .regex(/^GET \/\S+$/)
+      .optional(),
     /** So many of these requests are sent as they are before one is altered. */
     after: z.int().default(0),
     /** What the altered request asks for, in words. */
@@ -132,7 +135,8 @@ function alike(pattern: Record<string, unknown>, body: unknown): boolean {
 
 function remove(from: Record<string, unknown>, [key = '', ...rest]: string[]): void {
   if (rest.length === 0) delete from[key];
-  else if (typeof from[key] === 'object' && from[key] !== null) remove(from[key] as Record<string, unknown>, rest);
+  else if (typeof from[key] === 'object' && from[key] !== null)
+    remove(from[key] as Record<string, unknown>, rest);
 }
 
 /** Ours: tasks of a changed service start in some 10 s each under emulation. */
@@ -153,7 +157,8 @@ const serviceChanged = fault(
         there: async () => {
           const { spec } = await swarm.record(service);
           if (!alike(to, spec)) throw new Unproven(`${service} is no service that ${meaning}`);
-          if (JSON.stringify(spec) === JSON.stringify(before.spec)) throw new Unproven(`${service} is as it was`);
+          if (JSON.stringify(spec) === JSON.stringify(before.spec))
+            throw new Unproven(`${service} is as it was`);
           return `${service} ${meaning}: ${JSON.stringify(to)}`;
         },
       };
@@ -189,23 +194,30 @@ async function settled(swarm: Swarm, service: string): Promise<void> {
   await until(`the tasks of ${service} to be replaced`, ready, CHANGED);
 }
 
-const availability = fault('node-availability', z.strictObject({ on: z.string(), to: z.enum(['active', 'pause', 'drain']) }), {
-  areas: ['node'],
-  describe: ({ on, to }) => `${on} is set to ${to}`,
-  inflict: async (swarm, { on, to }): Promise<Damage> => {
-    await swarm.setAvailability(on, to);
-    return {
-      nodes: [on],
-      there: async () => {
-        const nodes = (await swarm.manager.api.listNodes()) as { Description: { Hostname: string }; Spec: { Availability: string } }[];
-        const own = nodes.find(({ Description }) => Description.Hostname === on)?.Spec.Availability;
-        if (own !== to) throw new Unproven(`${on} is ${own}`);
-        return `${on} is ${own}`;
-      },
-      heal: async () => swarm.setAvailability(on, 'active'),
-    };
+const availability = fault(
+  'node-availability',
+  z.strictObject({ on: z.string(), to: z.enum(['active', 'pause', 'drain']) }),
+  {
+    areas: ['node'],
+    describe: ({ on, to }) => `${on} is set to ${to}`,
+    inflict: async (swarm, { on, to }): Promise<Damage> => {
+      await swarm.setAvailability(on, to);
+      return {
+        nodes: [on],
+        there: async () => {
+          const nodes = (await swarm.manager.api.listNodes()) as {
+            Description: { Hostname: string };
+            Spec: { Availability: string };
+          }[];
+          const own = nodes.find(({ Description }) => Description.Hostname === on)?.Spec.Availability;
+          if (own !== to) throw new Unproven(`${on} is ${own}`);
+          return `${on} is ${own}`;
+        },
+        heal: async () => swarm.setAvailability(on, 'active'),
+      };
+    },
   },
-});
+);
 
 const promoted = fault('worker-promoted', z.strictObject({ on: z.string() }), {
   areas: ['err'],

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { CUT, type Swarm } from '../swarm/swarm.ts';
 import { type Damage, fault, Unproven } from './fault.ts';
 import { type Hold, holdIn } from './hold.ts';
-import { nodeNames, type Place, placed, type PlaceData, placeFields, placesOf } from './place.ts';
+import { nodeNames, type Place, placed, placeFields, placesOf } from './place.ts';
 
 const table = z.enum(['raw', 'mangle', 'nat', 'filter']);
 
@@ -14,10 +14,22 @@ const KINDS = {
   'dnat-of-port': { table: 'nat', pattern: '^-A DOCKER-INGRESS .*--dport VALUE .*-j DNAT', area: 'mesh' },
   'jump-to-ingress': { table: 'nat', pattern: '^-A PREROUTING .*-j DOCKER-INGRESS', area: 'sys' },
   'source-of-balancer': { table: 'nat', pattern: '^-A POSTROUTING .*--ipvs.* -j SNAT', area: 'vip' },
-  'redirection-of-port': { table: 'nat', pattern: '^-A PREROUTING .*--dport VALUE .*-j REDIRECT', area: 'mesh' },
+  'redirection-of-port': {
+    table: 'nat',
+    pattern: '^-A PREROUTING .*--dport VALUE .*-j REDIRECT',
+    area: 'mesh',
+  },
   masquerading: { table: 'nat', pattern: '^-A POSTROUTING .*-j MASQUERADE', area: 'sys' },
-  'masquerading-of-local': { table: 'nat', pattern: '^-A POSTROUTING .*--src-type LOCAL .*-j MASQUERADE', area: 'mesh' },
-  'masquerading-of-bridge': { table: 'nat', pattern: '^-A POSTROUTING .*! -o docker_gwbridge -j MASQUERADE', area: 'sys' },
+  'masquerading-of-local': {
+    table: 'nat',
+    pattern: '^-A POSTROUTING .*--src-type LOCAL .*-j MASQUERADE',
+    area: 'mesh',
+  },
+  'masquerading-of-bridge': {
+    table: 'nat',
+    pattern: '^-A POSTROUTING .*! -o docker_gwbridge -j MASQUERADE',
+    area: 'sys',
+  },
   'mark-of-encryption': { table: 'mangle', pattern: '^-A OUTPUT .*--dport 4789 .*-j MARK', area: 'enc' },
   'cleartext-barrier': { table: 'filter', pattern: '^-A INPUT .*--dport 4789 .*-j DROP', area: 'enc' },
 } as const satisfies Record<string, { table: z.output<typeof table>; pattern: string; area: string }>;
@@ -30,7 +42,7 @@ async function matching(place: Place, rules: { table: string; pattern: string })
 }
 
 /** A virtual IP is named by its service and network, any other value stands for itself. */
-async function valueOf(swarm: Swarm, of: string | number | undefined): Promise<string> {
+async function resolved(swarm: Swarm, of: string | number | undefined): Promise<string> {
   const [service, network] = typeof of === 'string' ? of.split('@') : [];
   if (!network) return String(of ?? '').replaceAll('.', '\\.');
   const vip = (await swarm.service(service ?? '')).vips[network];
@@ -55,11 +67,14 @@ const missing = fault(
     inflict: async (swarm, { rule, of, held, ...at }) => {
       const places = await placesOf(swarm, at);
       const kind = KINDS[rule];
-      const value = await valueOf(swarm, of);
+      const value = await resolved(swarm, of);
       const wanted = { table: kind.table, pattern: kind.pattern.replace('VALUE', () => value) };
       if (held) return heldMissing(places, wanted);
-      const taken = await Promise.all(places.map(async (place) => ({ place, rules: await matching(place, wanted) })));
-      if (taken.every(({ rules }) => rules.length === 0)) throw new Unproven(`${placed(at)} has no rule ${rule}`);
+      const taken = await Promise.all(
+        places.map(async (place) => ({ place, rules: await matching(place, wanted) })),
+      );
+      if (taken.every(({ rules }) => rules.length === 0))
+        throw new Unproven(`${placed(at)} has no rule ${rule}`);
       for (const { place, rules } of taken)
         for (const one of rules) await place.must(`iptables -t ${wanted.table} ${one.replace('-A', '-D')}`);
       return {
@@ -82,8 +97,11 @@ const missing = fault(
   },
 );
 
-async function heldMissing(places: readonly Place[], { table, pattern }: { table: string; pattern: string }): Promise<Damage> {
-  const script = `n=1; iptables -t ${table} -S | grep -E -e '${pattern.replaceAll('\\S', '[^ ]')}' | sed 's/^-A/-D/' > /tmp/rules.$$; while read -r rule; do iptables -t ${table} $rule && n=0; done < /tmp/rules.$$; rm -f /tmp/rules.$$; exit $n`;
+async function heldMissing(
+  places: readonly Place[],
+  { table, pattern }: { table: string; pattern: string },
+): Promise<Damage> {
+  const script = `n=1; iptables -t ${table} -S | grep -E -e '${pattern.replaceAll('\\S', '[^ ]').replaceAll('\\d', '[0-9]')}' | sed 's/^-A/-D/' > /tmp/rules.$$; while read -r rule; do iptables -t ${table} $rule && n=0; done < /tmp/rules.$$; rm -f /tmp/rules.$$; exit $n`;
   const holds: Hold[] = [];
   for (const place of places) holds.push(await holdIn(place, script));
   return {
@@ -100,7 +118,16 @@ async function heldMissing(places: readonly Place[], { table, pattern }: { table
 }
 
 /** Puts rules in at places and looks for them one by one. */
-async function withRules(places: readonly Place[], rules: readonly { family?: 'ip' | 'ip6'; table: string; chain: string; rule: string; at?: 'first' | 'last' }[]): Promise<Damage> {
+async function withRules(
+  places: readonly Place[],
+  rules: readonly {
+    family?: 'ip' | 'ip6';
+    table: string;
+    chain: string;
+    rule: string;
+    at?: 'first' | 'last';
+  }[],
+): Promise<Damage> {
   const words = ({ family = 'ip', table, chain, rule }: (typeof rules)[number], verb: string) =>
     `${family}tables -t ${table} ${verb} ${chain} ${rule}`;
   for (const place of places)
@@ -137,11 +164,25 @@ const added = fault(
       `${family}tables ${table} ${chain} has the rule ${rule}, ${at}, in ${placed(place)}`,
     inflict: async (swarm, { table, chain, rule, at, family, ...place }) => {
       const value = /VIP\((\S+)\)/.exec(rule);
-      const written = value ? rule.replace(value[0], (await valueOf(swarm, value[1])).replaceAll('\\', '')) : rule;
+      const written = value
+        ? rule.replace(value[0], (await resolved(swarm, value[1])).replaceAll('\\', ''))
+        : rule;
       return withRules(await placesOf(swarm, place), [{ family, table, chain, rule: written, at }]);
     },
   },
 );
+
+const full = fault('conntrack-full', z.strictObject(placeFields), {
+  areas: ['vip', 'mesh'],
+  describe: (at) =>
+    `new connections are dropped, as they are when the table of connections is full, in ${placed(at)}`,
+  somewhere: (node) => ({ on: node, in: 'ingress' }),
+  // The limit itself is the whole kernel's (nf_conntrack_max): lowered, it would cut us off, too.
+  inflict: async (swarm, at) =>
+    withRules(await placesOf(swarm, at), [
+      { table: 'mangle', chain: 'PREROUTING', rule: '! -i lo -m conntrack --ctstate NEW -j DROP' },
+    ]),
+});
 
 const flushed = fault('chain-flushed', z.strictObject({ ...placeFields, table, chain: z.string() }), {
   areas: ['vip', 'mesh', 'sys', 'dns'],
@@ -195,10 +236,16 @@ const dropped = fault(
       const places = await placesOf(swarm, { ...(on !== undefined && { on }), in: 'host' });
       const rules = TRAFFIC[what].flatMap((match) => {
         // A reply has the known port as its source: whichever end began, both are the traffic meant.
-        const both = match.includes('PORT') ? [match.replace('PORT', 'dport'), match.replace('PORT', 'sport')] : [match];
+        const both = match.includes('PORT')
+          ? [match.replace('PORT', 'dport'), match.replace('PORT', 'sport')]
+          : [match];
         return both.flatMap((one) => [
-          ...(way === 'out' ? [] : [{ family, table: 'raw', chain: 'PREROUTING', rule: `! -i lo ${one} -j DROP` }]),
-          ...(way === 'in' ? [] : [{ family, table: 'raw', chain: 'OUTPUT', rule: `! -o lo ${one} -j DROP` }]),
+          ...(way === 'out'
+            ? []
+            : [{ family, table: 'raw', chain: 'PREROUTING', rule: `! -i lo ${one} -j DROP` }]),
+          ...(way === 'in'
+            ? []
+            : [{ family, table: 'raw', chain: 'OUTPUT', rule: `! -o lo ${one} -j DROP` }]),
         ]);
       });
       return once ? onceMended(places, rules) : withRules(places, rules);
@@ -208,7 +255,9 @@ const dropped = fault(
 
 /** The same rules as soon as a node is mended: a loop sees the chain by which it is cut off come and go. */
 async function onceMended(places: readonly Place[], rules: Parameters<typeof withRules>[1]): Promise<Damage> {
-  const insert = rules.map(({ table, chain, rule }) => `iptables -t ${table} -I ${chain} ${rule}`).join(' && ');
+  const insert = rules
+    .map(({ table, chain, rule }) => `iptables -t ${table} -I ${chain} ${rule}`)
+    .join(' && ');
   const script = [
     `if iptables -t raw -S ${CUT} >/dev/null 2>&1; then touch /tmp/fault-was-cut; exit 1; fi`,
     '[ -e /tmp/fault-was-cut ] && [ ! -e /tmp/fault-is-back ] || exit 1',
@@ -247,7 +296,8 @@ const impaired = fault(
     describe: ({ link, by, ...at }) => `${link} has ${IMPAIRMENTS[by]} in ${placed(at)}`,
     inflict: async (swarm, { link, by, ...at }) => {
       const places = await placesOf(swarm, at);
-      for (const place of places) await place.must(`tc qdisc replace dev ${link} root netem ${IMPAIRMENTS[by]}`);
+      for (const place of places)
+        await place.must(`tc qdisc replace dev ${link} root netem ${IMPAIRMENTS[by]}`);
       return {
         nodes: nodeNames(places),
         there: async () => {
@@ -263,5 +313,4 @@ const impaired = fault(
   },
 );
 
-export const ruleFaults = [missing, added, flushed, dropped, impaired];
-export type { PlaceData };
+export const ruleFaults = [missing, added, full, flushed, dropped, impaired];

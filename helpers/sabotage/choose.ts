@@ -32,7 +32,9 @@ export function choose(
 ): Sabotage[] {
   for (const id of clauses)
     if (!sabotages.has(id))
-      throw new UsageError(`${id} ${catalogue.has(id) ? 'has no sabotage yet' : 'is no clause of the catalogue'}`);
+      throw new UsageError(
+        `${id} ${catalogue.has(id) ? 'has no sabotage yet' : 'is no clause of the catalogue'}`,
+      );
   const known = new Set([...catalogue.values()].map(({ area }) => area));
   for (const area of areas)
     if (!known.has(area)) throw new UsageError(`${area} is no area; there are ${[...known].join(', ')}`);
@@ -47,14 +49,22 @@ export function choose(
   if (wanted.length === 0) throw new UsageError(`there is no sabotage yet for ${areas.join(', ')}`);
   if (sample === undefined || sample >= wanted.length) return wanted;
   // Area after area in turn, so that a small sample touches them all.
-  const [order = []] = fc.sample(fc.shuffledSubarray(wanted, { minLength: wanted.length }), { seed, numRuns: 1 });
+  const [order = []] = fc.sample(fc.shuffledSubarray(wanted, { minLength: wanted.length }), {
+    seed,
+    numRuns: 1,
+  });
   const ranks = new Map<string, number>();
   const ranked = order.map((one) => {
     const rank = ranks.get(areaOf(one)) ?? 0;
     ranks.set(areaOf(one), rank + 1);
     return { one, rank };
   });
-  const drawn = new Set(ranked.toSorted((a, b) => a.rank - b.rank).slice(0, sample).map(({ one }) => one));
+  const drawn = new Set(
+    ranked
+      .toSorted((a, b) => a.rank - b.rank)
+      .slice(0, sample)
+      .map(({ one }) => one),
+  );
   return wanted.filter((one) => drawn.has(one));
 }
 

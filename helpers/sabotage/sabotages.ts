@@ -37,13 +37,18 @@ export function loadSabotages(
   folder: string = SABOTAGES,
 ): Map<string, Sabotage[]> {
   const found = new Map<string, Sabotage[]>();
-  for (const name of readdirSync(folder).filter((one) => one.endsWith('.yaml')).toSorted()) {
+  for (const name of readdirSync(folder)
+    .filter((one) => one.endsWith('.yaml'))
+    .toSorted()) {
     const parsed = file.safeParse(parse(readFileSync(path.join(folder, name), 'utf8')));
     if (!parsed.success) throw new UsageError(`${name}: ${z.prettifyError(parsed.error)}`);
     for (const [clause, entries] of Object.entries(parsed.data)) {
       const area = catalogue.get(clause)?.area;
       if (`${area}.yaml` !== name) throw new UsageError(`${name}: ${clause} is no clause of this area`);
-      found.set(clause, entries.map((one) => sabotage(name, clause, one)));
+      found.set(
+        clause,
+        entries.map((one) => sabotage(name, clause, one)),
+      );
     }
   }
   return found;

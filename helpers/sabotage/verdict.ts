@@ -25,12 +25,17 @@ export function verdictOn(
 ): Pick<Proven, 'outcome' | 'said'> {
   if (reason === 'excused') return { outcome: 'excused', said: message };
   if (outcome === 'pass') return { outcome: 'survived', said: 'the clause passed' };
-  if (outcome !== 'fail') return { outcome: 'survived', said: `red for no reason of the product (${reason}): ${message}` };
-  if (!red.test(message)) return { outcome: 'survived', said: `red for another reason than /${red.source}/: ${message}` };
+  if (outcome !== 'fail')
+    return { outcome: 'survived', said: `red for no reason of the product (${reason}): ${message}` };
+  if (!red.test(message))
+    return { outcome: 'survived', said: `red for another reason than /${red.source}/: ${message}` };
   if (at === ANYWHERE) return { outcome: 'killed', said: message };
   const right = at === undefined ? damaged : [at];
   const elsewhere = node !== undefined && right.length > 0 && !right.includes(node);
   if (elsewhere || (at !== undefined && node === undefined && !message.includes(at)))
-    return { outcome: 'survived', said: `it names ${node ?? 'no node'} in place of ${right.join(' or ')}: ${message}` };
+    return {
+      outcome: 'survived',
+      said: `it names ${node ?? 'no node'} in place of ${right.join(' or ')}: ${message}`,
+    };
   return { outcome: 'killed', said: message };
 }

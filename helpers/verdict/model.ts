@@ -82,7 +82,12 @@ export const clauseVerdictSchema = z.strictObject({
       'How many times slower than the lab in which bounds were calibrated this one was; bounds were stretched by it.',
     ),
   evidence: z.array(evidenceSchema),
-  provenBy: z.array(z.string()).describe('Sabotages that were shown to turn this clause red.'),
+  provenBy: z
+    .array(z.string())
+    .describe('Sabotages that were shown to turn this clause red, by the proof on record.'),
+  survived: z
+    .array(z.string())
+    .describe('Sabotages that should turn this clause red and were not shown to, by the proof on record.'),
 });
 
 /** Why a run ended; `running` stays in the file of a run that was killed. */

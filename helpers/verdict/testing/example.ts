@@ -33,7 +33,7 @@ export function exampleClause(facts: Partial<ClauseVerdict>): ClauseVerdict {
     durationMs: 1500,
     pace: 1,
   } as const;
-  return { ...known, ...seen, evidence: [], provenBy: [], ...facts };
+  return { ...known, ...seen, evidence: [], provenBy: [], survived: [], ...facts };
 }
 
 /** A verdict file for tests. */
