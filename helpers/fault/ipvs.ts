@@ -253,8 +253,8 @@ const everyBalancer = (script: string) =>
     'done; exit $did',
   ].join('\n');
 
-/** What holds: damage in every balancer of some nodes, whenever there is something to damage. No apostrophe in it. */
-const HELD = {
+/** By name, what is done again and again: damage in every balancer of some nodes, whenever there is something to damage. No apostrophe in it. */
+export const HELD = {
   scheduler: {
     title: 'the scheduler of every IPVS service is sh',
     script:
@@ -268,12 +268,12 @@ const HELD = {
   'weight-back': {
     title: 'whatever has weight 0 gets weight 1 again',
     script:
-      'n=1; ipvsadm -Sn | grep -- "-w 0" > /tmp/zero.$$; while read -r a f m r s rest; do ipvsadm -e $f $m $r $s -m -w 1 && n=0; done < /tmp/zero.$$; rm -f /tmp/zero.$$; exit $n',
+      'n=1; ipvsadm -Sn | grep -- "-w 0" > ${TMPDIR:-/tmp}/zero.$$; while read -r a f m r s rest; do ipvsadm -e $f $m $r $s -m -w 1 && n=0; done < ${TMPDIR:-/tmp}/zero.$$; rm -f ${TMPDIR:-/tmp}/zero.$$; exit $n',
   },
   ghosts: {
     title: 'every destination that there was stays one',
     script:
-      'k=/tmp/seen.$(stat -Lc %i /proc/self/ns/net); touch $k; n=1; ipvsadm -Sn | grep -- "^-a" > $k.now; while read -r l; do grep -qxF -- "$l" $k.now || { ipvsadm $l 2>/dev/null && n=0; }; done < $k; cat $k $k.now | sed "s/-w 0/-w 1/" | sort -u > $k.new; mv $k.new $k; exit $n',
+      'k=${TMPDIR:-/tmp}/seen.$(stat -Lc %i /proc/self/ns/net); touch $k; n=1; ipvsadm -Sn | grep -- "^-a" > $k.now; while read -r l; do grep -qxF -- "$l" $k.now || { ipvsadm $l 2>/dev/null && n=0; }; done < $k; cat $k $k.now | sed "s/-w 0/-w 1/" | sort -u > $k.new; mv $k.new $k; exit $n',
   },
   'counters-zeroed': { title: 'the counters of IPVS are set to 0 again and again', script: 'ipvsadm -Z' },
 } as const;
