@@ -268,12 +268,12 @@ export const HELD = {
   'weight-back': {
     title: 'whatever has weight 0 gets weight 1 again',
     script:
-      'n=1; ipvsadm -Sn | grep -- "-w 0" > ${TMPDIR:-/tmp}/zero.$$; while read -r a f m r s rest; do ipvsadm -e $f $m $r $s -m -w 1 && n=0; done < ${TMPDIR:-/tmp}/zero.$$; rm -f ${TMPDIR:-/tmp}/zero.$$; exit $n',
+      't=$TMPDIR; [ -n "$t" ] || t=/tmp; n=1; ipvsadm -Sn | grep -- "-w 0" > $t/zero.$$; while read -r a f m r s rest; do ipvsadm -e $f $m $r $s -m -w 1 && n=0; done < $t/zero.$$; rm -f $t/zero.$$; exit $n',
   },
   ghosts: {
     title: 'every destination that there was stays one',
     script:
-      'k=${TMPDIR:-/tmp}/seen.$(stat -Lc %i /proc/self/ns/net); touch $k; n=1; ipvsadm -Sn | grep -- "^-a" > $k.now; while read -r l; do grep -qxF -- "$l" $k.now || { ipvsadm $l 2>/dev/null && n=0; }; done < $k; cat $k $k.now | sed "s/-w 0/-w 1/" | sort -u > $k.new; mv $k.new $k; exit $n',
+      't=$TMPDIR; [ -n "$t" ] || t=/tmp; k=$t/seen.$(stat -Lc %i /proc/self/ns/net); touch $k; n=1; ipvsadm -Sn | grep -- "^-a" > $k.now; while read -r l; do grep -qxF -- "$l" $k.now || { ipvsadm $l 2>/dev/null && n=0; }; done < $k; cat $k $k.now | sed "s/-w 0/-w 1/" | sort -u > $k.new; mv $k.new $k; exit $n',
   },
   'counters-zeroed': { title: 'the counters of IPVS are set to 0 again and again', script: 'ipvsadm -Z' },
 } as const;
