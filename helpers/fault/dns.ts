@@ -31,13 +31,17 @@ const HOWS = {
 } as const;
 type How = keyof typeof HOWS;
 
+/** Where the program lies beside a node: quoted on its way into a namespace and a loop it would be many times as long. */
+const INSTALLED = '/tmp/dns-tamper.pl';
+const install = `cat > ${INSTALLED} <<'END-OF-PROGRAM'\n${PROGRAM}\nEND-OF-PROGRAM`;
+
 /** Puts the program between one namespace and its server; only rules that are there are used. */
 const tamper = (log: string, how: How, value: string) =>
   [
     'udp=$(iptables -t nat -S DOCKER_OUTPUT | sed -n "s/.*-p udp .*--to-destination 127.0.0.11:\\([0-9]*\\).*/\\1/p")',
     'tcp=$(iptables -t nat -S DOCKER_OUTPUT | sed -n "s/.*-p tcp .*--to-destination 127.0.0.11:\\([0-9]*\\).*/\\1/p")',
     '[ -n "$udp" ] && [ -n "$tcp" ] || exit 1',
-    `perl -e ${quote(PROGRAM)} ${EMBEDDED_DNS} ${PORT} $udp $tcp ${log} ${how}${value === '' ? '' : ` ${quote(value)}`} || exit 1`,
+    `perl ${INSTALLED} ${EMBEDDED_DNS} ${PORT} $udp $tcp ${log} ${how}${value === '' ? '' : ` ${quote(value)}`} || exit 1`,
     ...['udp', 'tcp'].map(
       (protocol) =>
         `iptables -t nat -I OUTPUT -d ${EMBEDDED_DNS} -p ${protocol} --dport 53 -j DNAT --to-destination ${EMBEDDED_DNS}:${PORT} || exit 1`,
@@ -75,6 +79,7 @@ const tampered = fault(
       const places = await placesOf(swarm, { ...(on !== undefined && { on }), in: `tasks ${of}` });
       const log = (place: Place) => `/tmp/tampered-${place.name.replaceAll(/\W/g, '-')}`;
       for (const place of places) {
+        await place.node.toolbox.must(install);
         const { text, status } = await place.run(tamper(log(place), how, resolved));
         if (status !== 0)
           throw new Unproven(`the names of ${place.name} could not be tampered with: ${text.trim()}`);
@@ -136,7 +141,7 @@ async function everywhere(nodes: ReturnType<typeof nodesOf>, how: How, value: st
   ].join('\n');
   const holds: Hold[] = [];
   for (const node of nodes) {
-    await node.toolbox.must(`: > ${log}`);
+    await node.toolbox.must(`${install}\n: > ${log}`);
     holds.push(await hold(node, script));
   }
   return {
