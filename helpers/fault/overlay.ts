@@ -126,7 +126,7 @@ const vipGone = fault('vip-address-gone', z.strictObject({ ...onNetwork, service
     if (!vip) throw new Unproven(`${service} has no virtual IP on ${network}`);
     return deed(await placesOf(swarm, { ...at, in: `balancer ${network}` }), {
       script: `ip addr del ${vip}/32 dev eth0`,
-      proof: `! grep -q "${vip} " /proc/net/fib_trie || ! ip addr show dev eth0 | grep "inet ${vip}/"`,
+      proof: `! ip route get ${vip} 2>&1 | grep "^local"`,
       heal: `ip addr add ${vip}/32 dev eth0`,
     });
   },
