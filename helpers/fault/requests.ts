@@ -1,8 +1,9 @@
 /** Faults by Docker's API: a request that is another than the clause meant, a service changed behind its back. */
 import { z } from 'zod';
 import { unfinished } from '../swarm/agreement.ts';
-import { laidOver } from '../swarm/services.ts';
+import { type ApiPart, laidOver } from '../swarm/services.ts';
 import type { Node, Swarm } from '../swarm/swarm.ts';
+import type { SwarmView } from '../swarm/view.ts';
 import { until } from '../waiting.ts';
 import { type Damage, fault, Unproven } from './fault.ts';
 
@@ -139,8 +140,8 @@ function remove(from: Record<string, unknown>, [key = '', ...rest]: string[]): v
     remove(from[key] as Record<string, unknown>, rest);
 }
 
-/** Ours: tasks of a changed service start in some 10 s each under emulation. */
-const CHANGED = { withinMs: 120_000, everyMs: 500 };
+/** Ours: tasks of a changed service are replaced one after another, in 10 to 30 s each under emulation. */
+const CHANGED = { withinMs: 240_000, everyMs: 500 };
 
 const serviceChanged = fault(
   'service-changed',
@@ -150,13 +151,14 @@ const serviceChanged = fault(
     describe: ({ service, meaning }) => `${service} was updated, so that it ${meaning}`,
     inflict: async (swarm, { service, to, meaning }): Promise<Damage> => {
       const before = await swarm.record(service);
-      await swarm.update(service, to);
+      const change = withNetworkIds(to, (await swarm.view()).networks) as ApiPart;
+      await swarm.update(service, change);
       await settled(swarm, service);
       return {
         nodes: [],
         there: async () => {
           const { spec } = await swarm.record(service);
-          if (!alike(to, spec)) throw new Unproven(`${service} is no service that ${meaning}`);
+          if (!alike(change, spec)) throw new Unproven(`${service} is no service that ${meaning}`);
           if (JSON.stringify(spec) === JSON.stringify(before.spec))
             throw new Unproven(`${service} is as it was`);
           return `${service} ${meaning}: ${JSON.stringify(to)}`;
@@ -183,6 +185,17 @@ const serviceGone = fault('service-gone', z.strictObject({ service: z.string() }
     };
   },
 });
+
+/** A specification names networks by their ids; data cannot know them. */
+function withNetworkIds(part: unknown, networks: SwarmView['networks']): unknown {
+  if (Array.isArray(part)) return part.map((one) => withNetworkIds(one, networks));
+  if (typeof part !== 'object' || part === null) return part;
+  const entries = Object.entries(part).map(([key, value]) => {
+    const network = key === 'Target' && networks.find(({ name }) => name === value);
+    return [key, network ? network.id : withNetworkIds(value, networks)];
+  });
+  return Object.fromEntries(entries);
+}
 
 async function settled(swarm: Swarm, service: string): Promise<void> {
   const ready = async () => {
