@@ -102,3 +102,31 @@ test('a blind run says whether it was noticed', async () => {
   );
   assert.deepEqual([missed.last, missed.exitCode], ['0 noticed, 1 missed', 1], missed.text);
 });
+
+test('a run that is killed leaves the proof of every clause it had finished', async () => {
+  const spec = `
+    test('VIP-001 a', () => found({ proven: [proven('killed', 'one')] }));
+    test('VIP-002 b', async () => {
+      console.log('READY');
+      await new Promise(() => {});
+    });
+  `;
+  using project = new InlineProject({
+    'playwright.config.ts': config,
+    'a.spec.ts': start + spec,
+    'plan.json': JSON.stringify({
+      seed: 7,
+      clauses: [],
+      proofs: ['VIP-001: one', 'VIP-002: two'],
+      blind: [],
+    }),
+  });
+  const runner = project.start([], { SWARMPROOF_SABOTAGE: join(project.folder, 'plan.json') });
+  runner.all.on('data', (chunk) => String(chunk).includes('READY') && runner.kill('SIGKILL'));
+  await runner;
+  const proof = proofSchema.parse(JSON.parse(project.read('proof.json')));
+  assert.deepEqual(
+    proof[0]?.proven.map(({ clause, outcome }) => `${clause} ${outcome}`),
+    ['VIP-001 killed'],
+  );
+});

@@ -1,5 +1,5 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { styleText } from 'node:util';
 import type { FullResult, Reporter, Suite, TestCase, TestError, TestResult } from '@playwright/test/reporter';
 import { messageOf } from '../helpers/errors.ts';
@@ -44,6 +44,12 @@ export default class SabotageReporter implements Reporter {
     if (!plan) throw new Error('this run has no plan of sabotages: start it by `npx swarmproof sabotage`');
     this.#plan = plan;
     this.#outDir = outDir;
+    // What an earlier run found must not be taken for this one's.
+    rmSync(this.#proofFile, { force: true });
+  }
+
+  get #proofFile(): string {
+    return join(this.#outDir, 'proof.json');
   }
 
   onBegin(_config: unknown, suite: Suite): void {
@@ -63,6 +69,8 @@ export default class SabotageReporter implements Reporter {
     } catch (broken) {
       this.#errors.push(`${clause}: what was found cannot be read: ${messageOf(broken)}`);
     }
+    // Written anew after every clause: a run that is killed loses none that was finished.
+    if (this.#plan.blind.length === 0) save(this.#proofFile, this.#proof([...this.#proven.values()].flat()));
     if (error) this.#broke.set(clause, plain(error.message ?? error.value ?? 'an error without words'));
   }
 
@@ -79,7 +87,6 @@ export default class SabotageReporter implements Reporter {
   }
 
   async onEnd({ status }: FullResult): Promise<{ status: FullResult['status'] }> {
-    mkdirSync(this.#outDir, { recursive: true });
     const interrupted = status === 'interrupted' || status === 'timedout';
     const lines = this.#plan.blind.length > 0 ? this.#endBlind() : this.#endProof();
     for (const line of this.#errors) console.log(`outside any clause: ${line}`);
@@ -110,10 +117,9 @@ export default class SabotageReporter implements Reporter {
       ];
     });
     const all = [...told, ...missing];
-    const file = join(this.#outDir, 'proof.json');
-    save(file, this.#proof(all.filter(({ fault }) => fault !== '')));
+    save(this.#proofFile, this.#proof(all.filter(({ fault }) => fault !== '')));
     const { text, good } = proofSummary(all);
-    return { text: [`What was found: ${relative(process.cwd(), file)}`, ...text], good };
+    return { text: [`What was found: ${relative(process.cwd(), this.#proofFile)}`, ...text], good };
   }
 
   #endBlind(): { text: string[]; good: boolean } {
@@ -135,6 +141,7 @@ export default class SabotageReporter implements Reporter {
 }
 
 function save(file: string, content: unknown): void {
+  mkdirSync(dirname(file), { recursive: true });
   writeFileSync(`${file}.part`, `${JSON.stringify(content, null, 2)}\n`);
   renameSync(`${file}.part`, file);
 }
