@@ -26,7 +26,7 @@ test('a sample is drawn again by its seed, and by another one otherwise', async 
 const REFUSED: [what: string, words: string[], status: number, said: RegExp][] = [
   ['a clause that is none', ['--clause', 'VIP-999'], 2, /VIP-999 is no clause of the catalogue/],
   ['an area that is none', ['--area', 'sea'], 2, /sea is no area; there are dns/],
-  ['a sample of no number', ['--sample', 'some'], 1, /whole number/],
+  ['a sample of no number', ['--sample', 'some'], 2, /whole number/],
   ['a blind sample', ['--blind', '--sample', '3'], 2, /--blind draws its own faults/],
   ['a blind run of nothing', ['--blind', '--clause', 'VIP-999'], 2, /no clause is named VIP-999/],
 ];
