@@ -87,7 +87,10 @@ export const clauseVerdictSchema = z.strictObject({
     .describe('Sabotages that were shown to turn this clause red, by the proof on record.'),
   survived: z
     .array(z.string())
-    .describe('Sabotages that should turn this clause red and were not shown to, by the proof on record.'),
+    .optional()
+    .describe(
+      'Sabotages that should turn this clause red and were not shown to, by the proof on record; absent in files of before there were proofs.',
+    ),
 });
 
 /** Why a run ended; `running` stays in the file of a run that was killed. */
