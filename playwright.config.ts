@@ -1,33 +1,44 @@
 import path from 'node:path';
 import { defineConfig } from '@playwright/test';
+import { cellsOfRun } from './helpers/lab/cells.ts';
 import { defaultSlots } from './helpers/pool/slots.ts';
-import { readPlan, SABOTAGE_PROJECT } from './helpers/sabotage/plan.ts';
-import { OUT_DIR, outDirOf } from './helpers/verdict/channel.ts';
+import { readPlan } from './helpers/sabotage/plan.ts';
+import { OUT_DIR } from './helpers/verdict/channel.ts';
 
-/** Ours: a whole run, cold caches and a slow host included; long clauses come on top. */
-const RUN_LIMIT_MS = 80 * 60_000;
+/** Ours: a whole run of one cell, cold caches and a slow host included; long clauses come on top. */
+const CELL_LIMIT_MS = 80 * 60_000;
 
-/** A run of `swarmproof sabotage` judges the same clauses on Swarms that it breaks on purpose. */
-const project = readPlan() ? SABOTAGE_PROJECT : 'default';
+/** A project for each cell of the run. What is wrong with them is told by global set-up, in the report too. */
+function projects(): { name: string; grep?: RegExp }[] {
+  try {
+    return cellsOfRun().map(({ name, clauses }) => ({ name, ...(clauses && { grep: clauses }) }));
+  } catch {
+    return [{ name: 'default' }];
+  }
+}
+
+/** `swarmproof sabotage` judges the same clauses on Swarms that it breaks on purpose, in the first cell. */
+const sabotages = readPlan() !== undefined;
+
+const cells = sabotages ? projects().slice(0, 1) : projects();
 
 export default defineConfig({
   testDir: 'specs',
-  outputDir: path.join(outDirOf(project), 'raw'),
+  outputDir: path.join(OUT_DIR, 'raw'),
   globalSetup: './fixtures/setup.ts',
   // A run that is to take long says so; its long clauses then set its limits.
-  ...(process.env.SOAK ? {} : { globalTimeout: RUN_LIMIT_MS }),
+  ...(process.env.SOAK ? {} : { globalTimeout: CELL_LIMIT_MS * cells.length }),
   grepInvert: [...(process.env.SOAK ? [] : [/@soak/]), ...(process.env.DRAFTS === 'yes' ? [] : [/@draft/])],
   // Each worker has a lab of its own.
   workers: defaultSlots(),
   // A behaviour that holds only sometimes does not hold.
   retries: 0,
   forbidOnly: Boolean(process.env.CI),
-  projects: [{ name: project }],
-  reporter:
-    project === SABOTAGE_PROJECT
-      ? [['./reports/sabotage-reporter.ts']]
-      : [
-          ['allure-playwright', { resultsDir: path.join(OUT_DIR, 'allure-results'), detail: false }],
-          ['./reports/reporter.ts'],
-        ],
+  projects: cells,
+  reporter: sabotages
+    ? [['./reports/sabotage-reporter.ts']]
+    : [
+        ['allure-playwright', { resultsDir: path.join(OUT_DIR, 'allure-results'), detail: false }],
+        ['./reports/reporter.ts'],
+      ],
 });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { writeClientFolder } from '../helpers/engine/certificates.ts';
 import { Cache, lock } from '../helpers/lab/cache.ts';
+import { cellsOfRun } from '../helpers/lab/cells.ts';
 import { PORTS } from '../helpers/lab/machine.ts';
 import { type Settings, shapeOfLab } from '../helpers/lab/settings.ts';
 import { PoolClient, startPool } from '../helpers/pool/client.ts';
@@ -32,6 +33,7 @@ export async function up(settings: Settings): Promise<void> {
     return;
   }
   const { client, process: daemon } = await startPool({ outlive: true });
+  const [{ name } = { name: '' }] = cellsOfRun();
   const abandon = async () => {
     const gone = once(daemon, 'exit');
     daemon.ref();
@@ -41,8 +43,8 @@ export async function up(settings: Settings): Promise<void> {
   const interrupted = () => void abandon().then(() => process.exit(INTERRUPTED));
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
-    const { cell } = await client.call('prepare', { slots: 1 }, progress);
-    await client.call('lease', { slot: 0, stack: null, topology: {} }, progress);
+    const { cell } = await client.call('prepare', { cell: name, slots: 1 }, progress);
+    await client.call('lease', { cell: name, slot: 0, stack: null, topology: {} }, progress);
     const engines = [...new Set(Object.values(cell.engines ?? {}))].join(', ');
     console.log(
       `The lab is up: kernel ${cell.kernel}, engine ${engines}. End it with \`npx swarmproof lab down\`.`,

@@ -6,7 +6,7 @@ test('help names every command and ends with 0', async () => {
   await using cli = await CommandLine.create();
   const { stdout, exitCode } = await cli.run(['--help']);
   assert.equal(exitCode, 0);
-  for (const command of ['doctor', 'lab', 'diff', 'bisect'])
+  for (const command of ['doctor', 'kernels', 'diff', 'bisect', 'merge', 'rules', 'lab'])
     assert.match(stdout, new RegExp(`^ +${command} `, 'm'));
   const lab = await cli.run(['lab', '--help']);
   for (const command of ['up', 'down', 'status', 'prune', 'shell']) {
@@ -31,7 +31,17 @@ for (const words of [
 }
 
 const USAGE_ERRORS: [name: string, words: string[], env: NodeJS.ProcessEnv, said: RegExp][] = [
-  ['an unknown value', ['doctor'], { KERNEL: 'debian:potato' }, /KERNEL=debian:potato .* debian:trixie/],
+  [
+    'an unknown value',
+    ['doctor'],
+    { KERNEL: 'debian:potato' },
+    /KERNEL=debian:potato .* debian:<suite>.* trixie-backports/,
+  ],
+  ['a suite without kernels', ['kernels', 'potato'], {}, /potato is no suite .* trixie-backports/],
+  ['parts that are none', ['merge', '/nowhere', '/nothing'], {}, /\/nowhere is not what a run left/],
+  ['a run that is none', ['rules', '--run', '/nowhere'], {}, /\/nowhere is not what a run left/],
+  ['a set of cells that is not there', ['lab', 'up'], { CELLS: 'potato' }, /CELLS=potato .* nightly/],
+  ['several cells to keep', ['lab', 'up'], { CELLS: 'pr' }, /one lab can be kept/],
   ['a misspelt setting', ['lab', 'status'], { LAB_KACHE: '/x' }, /LAB_KACHE is no setting/],
   ['a cache that cannot be made', ['lab', 'up'], { LAB_CACHE: '/dev/null/x' }, /set LAB_CACHE/],
   ['no kept lab', ['lab', 'shell', 'm1'], {}, /npx swarmproof lab up/],

@@ -1,13 +1,22 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Inconclusive, messageOf, UsageError } from '../helpers/errors.ts';
 import { readSettings } from '../helpers/lab/settings.ts';
+import { JUDGED_DIR, OUT_DIR } from '../helpers/verdict/channel.ts';
 import { type BisectOptions, bisect } from './bisect.ts';
+import { bundle } from './bundle.ts';
 import { diff } from './diff.ts';
 import { doctor } from './doctor.ts';
+import { judge } from './judge.ts';
+import { kernels } from './kernels.ts';
 import { down, status, up } from './lab.ts';
+import { merge } from './merge.ts';
 import { prune } from './prune.ts';
+import { rules } from './rules.ts';
 import { type SabotageOptions, sabotage } from './sabotage.ts';
 import { shell } from './shell.ts';
+
+/** Ours: what an issue tracker takes as one file. */
+const DEFAULT_BUNDLE_SIZE = 25 * 1024 ** 2;
 
 /** Exit statuses other than 0 (done) and 1 (something prevents a run). */
 const USAGE = 2;
@@ -22,7 +31,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let exit = 0;
   const program = new Command('swarmproof')
     .description(
-      'Looks after the lab in which `npx playwright test` judges Docker Swarm, and compares what runs found.',
+      'Looks after the lab in which `npx playwright test` judges Docker Swarm, and after what runs leave: packs, judges again, compares.',
     )
     .showHelpAfterError()
     .enablePositionalOptions()
@@ -32,6 +41,47 @@ export async function main(argv: readonly string[]): Promise<number> {
     .description('say what this machine can do, and what is missing')
     .action(async () => {
       exit = await doctor(readSettings());
+    });
+  program
+    .command('kernels')
+    .description('list the kernels that Debian has, as the setting KERNEL names them')
+    .argument('[suite...]', 'only those of these suites, such as trixie-backports')
+    .action(async (suites: string[]) => {
+      exit = await kernels(readSettings(), suites);
+    });
+  program
+    .command('merge')
+    .description('put together what the parts of a run left on several machines: one verdict, one page')
+    .argument('<folders...>', 'one for each part, with what was in its reports/out')
+    .option('--out <folder>', 'where the merged run goes', OUT_DIR)
+    .action(async (folders: string[], { out }: { out: string }) => {
+      exit = await merge(folders, out);
+    });
+  program
+    .command('rules')
+    .description('compare the rules that the last run met with those on record in docs/rules')
+    .option('--record', 'put them on record')
+    .option('--run <folder>', 'another run', OUT_DIR)
+    .action((options: { record?: boolean; run: string }) => {
+      exit = rules(options);
+    });
+  program
+    .command('bundle')
+    .description(
+      'pack a run, to keep or to give away: verdict, evidence, transcripts and captures, without secrets',
+    )
+    .argument('[run]', 'folder of the run', OUT_DIR)
+    .option('--output <file>', 'the bundle; swarmproof-<run>.tar.gz unless given')
+    .option('--max-size <size>', 'its largest size, such as 20M', bytes, DEFAULT_BUNDLE_SIZE)
+    .action((run: string, options: { output?: string; maxSize: number }) => bundle(run, options));
+  program
+    .command('judge')
+    .description('judge again what a run recorded, without a lab, and compare the verdicts')
+    .argument('<bundle>', 'a bundle, or the folder of a run')
+    .argument('[clause...]', 'ids of the clauses to judge; all that can be unless given')
+    .option('--output <folder>', 'where the verdict and its reports go', JUDGED_DIR)
+    .action(async (from: string, clauses: string[], options: { output: string }) => {
+      exit = await judge(from, clauses, options);
     });
   const lab = program.command('lab').description('keep a lab running between runs, and look after the cache');
   lab
@@ -126,6 +176,13 @@ function whole(text: string): number {
   if (!/^\d{1,10}$/.test(text) || number >= 2 ** 31)
     throw new InvalidArgumentError('It takes a whole number below 2147483648.');
   return number;
+}
+
+/** `20M`, `1G` -> bytes. */
+function bytes(text: string): number {
+  const [, digits, unit] = /^([1-9]\d*)([MG])$/.exec(text) ?? [];
+  if (!digits) throw new InvalidArgumentError('It takes a size such as 20M or 1G.');
+  return Number(digits) * 1024 ** (unit === 'G' ? 3 : 2);
 }
 
 function days(text: string): number {

@@ -4,10 +4,12 @@ import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { UsageError } from '../helpers/errors.ts';
 import type { Settings } from '../helpers/lab/settings.ts';
 import { choose, drawBlind, nameOf } from '../helpers/sabotage/choose.ts';
-import { PLAN_FILE, type Plan, SABOTAGE_PROJECT, writePlan } from '../helpers/sabotage/plan.ts';
+import { PLAN_FILE, type Plan, SABOTAGE_FOLDER, writePlan } from '../helpers/sabotage/plan.ts';
 import { loadSabotages, type Sabotage } from '../helpers/sabotage/sabotages.ts';
-import { anySeed } from '../helpers/swarm/walk.ts';
-import { outDirOf } from '../helpers/verdict/channel.ts';
+import { OUT_DIR } from '../helpers/verdict/channel.ts';
+
+/** There are so many seeds. */
+const SEEDS = 2 ** 31;
 
 const ROOT = path.dirname(import.meta.dirname);
 
@@ -30,7 +32,7 @@ export interface SabotageOptions {
  */
 export async function sabotage(settings: Settings, options: SabotageOptions): Promise<number> {
   const catalogue = loadCatalogue();
-  const seed = options.seed ?? settings.SEED ?? anySeed();
+  const seed = options.seed ?? settings.SEED ?? Math.floor(Math.random() * SEEDS);
   if (options.blind && (options.sample !== undefined || options.list))
     throw new UsageError('--blind draws its own faults: it takes --clause, --area and --seed alone.');
   const [clauses = [], areas = []] = [options.clause, options.area];
@@ -50,14 +52,15 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
     return 0;
   }
   if (options.blind || options.sample !== undefined) console.log(`--seed ${seed} draws the same again.`);
-  const file = writePlan(outDirOf(SABOTAGE_PROJECT), plan);
+  const folder = path.join(OUT_DIR, SABOTAGE_FOLDER);
+  const file = writePlan(folder, plan);
   const runner = path.join(ROOT, 'node_modules', '@playwright', 'test', 'cli.js');
   // A clause's title begins with its id; what has no title of that form is no clause.
-  const words = ['test', '--project', SABOTAGE_PROJECT, '--grep', `(^| )(${plan.clauses.join('|')}) `];
+  const words = ['test', '--grep', `(^| )(${plan.clauses.join('|')}) `];
   const { exitCode } = await execa(process.execPath, [runner, ...words, ...(options.blind ? ['-x'] : [])], {
     cwd: ROOT,
     stdio: 'inherit',
-    env: { [PLAN_FILE]: file },
+    env: { [PLAN_FILE]: file, OUT_DIR: folder },
     reject: false,
   });
   return exitCode ?? 1;

@@ -5,13 +5,13 @@
  */
 export class Inconclusive extends Error {
   override readonly name = 'Inconclusive';
-  /** Which of our own parts broke. */
-  readonly reason: 'lab' | 'observer' | 'suite';
+  /** Which of our own parts broke; `replay`: what a clause asked again of its transcript is not there. */
+  readonly reason: 'lab' | 'observer' | 'suite' | 'replay';
   /** The Swarm node concerned, when it is known. */
   readonly node: string | undefined;
 
   constructor(
-    reason: 'lab' | 'observer' | 'suite',
+    reason: Inconclusive['reason'],
     message: string,
     options: { node?: string; cause?: unknown } = {},
   ) {

@@ -1,6 +1,24 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout } from 'node:timers/promises';
 import { Inconclusive, messageOf, Violation } from './errors.ts';
+import { exchange, note } from './transcript/transcript.ts';
 import { stopwatch } from './verdict/stopwatch.ts';
+
+/** Whom transcripts name for the time, and for what is drawn by lot. */
+const CLOCK = 'clock';
+
+/**
+ * What the clock of this process says (ms, from a moment of its own). Whoever judges by time asks this one, so that it runs the
+ * same when a clause is judged again from its transcript.
+ *
+ * @param what for, where several ask side by side.
+ */
+export function now(what = 'now'): number {
+  return note(CLOCK, what, () => performance.now());
+}
+
+async function pause(ms: number, { idle = false } = {}): Promise<void> {
+  await exchange(CLOCK, `${Math.round(ms)} ms later`, () => setTimeout(ms, undefined, { ref: !idle }));
+}
 
 /**
  * Asks until the answer is there: for what our own side owes. This file is the only place where the suite waits.
@@ -14,7 +32,7 @@ export async function until<T>(
   ask: () => Promise<T | undefined>,
   options: { withinMs: number; everyMs: number; alive?: () => string | undefined },
 ): Promise<T> {
-  const started = performance.now();
+  const started = now(what);
   let last = 'nothing yet';
   for (;;) {
     try {
@@ -25,7 +43,7 @@ export async function until<T>(
     }
     const dead = options.alive?.();
     if (dead) throw new Inconclusive('lab', `${what}: ${dead}`);
-    const waited = performance.now() - started;
+    const waited = now(what) - started;
     if (waited > options.withinMs) {
       throw new Inconclusive(
         'lab',
@@ -53,8 +71,8 @@ const MOST_PACE = 8;
  * @param measure gives the pace as it is at this moment, 1 being that of the lab in which bounds were calibrated.
  */
 export async function keepPaceWith(measure: () => Promise<number>): Promise<number> {
-  measurePace = measure;
-  pace = within(await measure());
+  measurePace = () => exchange(CLOCK, 'pace of the lab', measure);
+  pace = within(await measurePace());
   return pace;
 }
 
@@ -122,7 +140,7 @@ async function converged(
   wrong: () => Promise<readonly string[]>,
   { withinMs, holdMs = 1000, everyMs = 300 }: Convergence,
 ): Promise<number> {
-  const started = performance.now();
+  const started = now(what);
   const timeline: { at: number; seen: string }[] = [];
   let heldSince: number | undefined;
   let vainSince: number | undefined;
@@ -133,16 +151,16 @@ async function converged(
     return new Violation(`${what}: ${why}\n${story.join('\n')}`);
   };
   for (;;) {
-    const asked = performance.now();
+    const asked = now(what);
     const problems = await wrong();
     const seen = problems.length === 0 ? 'holds' : problems.slice(0, MOST_PROBLEMS).join('\n    ');
     if (timeline.at(-1)?.seen !== seen) timeline.push({ at: asked - started, seen });
     if (problems.length > 0) heldSince = undefined;
     else {
       heldSince ??= asked;
-      if (performance.now() - heldSince >= holdMs) return heldSince - started;
+      if (now(what) - heldSince >= holdMs) return heldSince - started;
     }
-    const late = () => heldSince === undefined && performance.now() - started > withinMs * pace;
+    const late = () => heldSince === undefined && now(what) - started > withinMs * pace;
     if (late()) pace = Math.max(pace, within(await measurePace()));
     if (late()) {
       const stretched = pace > 1 ? `, nor within ${pace.toFixed(1)} times that, the lab being as slow` : '';
@@ -159,6 +177,18 @@ async function converged(
 /** Lets time pass that a clause is about, such as the age of a DNS answer. */
 export async function pass(ms: number): Promise<void> {
   await stopwatch.spend('settling', () => pause(ms));
+}
+
+/**
+ * An answer, if it comes in time: the Docker client's own calls wait forever.
+ *
+ * @throws Error when it does not come within `ms`, or what it fails with.
+ */
+export async function promptly<T>(answer: Promise<T>, ms: number): Promise<T> {
+  const tooLate = pause(ms, { idle: true }).then(() => {
+    throw new Error(`nothing within ${ms / 1000} s`);
+  });
+  return Promise.race([answer, tooLate]);
 }
 
 /** So many lines of one moment, and moments, tell the story; more hide it. */

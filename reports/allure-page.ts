@@ -104,7 +104,11 @@ function judgedResult(result: Partial<TestResult>, { verdict, reason, message, n
     ...result,
     status: statuses[verdict],
     statusDetails: verdict === 'pass' ? {} : { ...result.statusDetails, message: words },
-    labels: [...(result.labels ?? []), { name: 'verdict', value: verdict }],
+    labels: [
+      // A merged run's results have the label already.
+      ...(result.labels ?? []).filter(({ name }) => name !== 'verdict'),
+      { name: 'verdict', value: verdict },
+    ],
   };
 }
 

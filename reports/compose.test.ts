@@ -16,7 +16,12 @@ function ended(outcome: Judged['outcome'], name: string): Outcome {
   const spent = { ...NO_TIME, observing: 20 };
   const judged = { clause: 'VIP-001', outcome, reason: name, spent };
   const evidence = [{ name, contentType: 'text/plain', path: `${name}.txt` }];
-  return { ran: { status: outcome === 'pass' ? 'passed' : 'failed', judged }, durationMs: 100, evidence };
+  return {
+    ran: { status: outcome === 'pass' ? 'passed' : 'failed', judged },
+    transcript: null,
+    durationMs: 100,
+    evidence,
+  };
 }
 
 function compose(facts: Partial<Known>) {

@@ -31,6 +31,7 @@ export interface Outcome {
   ran: Ran;
   durationMs: number;
   evidence: Evidence[];
+  transcript: string | null;
 }
 
 /** All a run has come to know. */
@@ -82,6 +83,8 @@ export function clauseVerdict(
     spent: outcome?.ran.judged?.spent ?? null,
     pace: outcome?.ran.judged?.pace ?? null,
     evidence: outcome?.evidence ?? [],
+    measurements: outcome?.ran.judged?.measurements ?? [],
+    transcript: outcome?.transcript ?? null,
     provenBy: [...(facts?.provenBy ?? [])],
     survived: [...(facts?.survived ?? [])],
   };
@@ -106,7 +109,7 @@ function whyUnknown({ exitReason, message }: VerdictFile['run']): string {
 }
 
 /** One verdict for a clause that ran several times: the worst, with the time and evidence of all. */
-function worst(repeats: ClauseVerdict[]): ClauseVerdict {
+export function worst(repeats: ClauseVerdict[]): ClauseVerdict {
   const [first] = repeats.toSorted((a, b) => VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict));
   const spent = repeats.flatMap(({ spent }) => spent ?? []);
   return {
@@ -115,20 +118,24 @@ function worst(repeats: ClauseVerdict[]): ClauseVerdict {
     runs: repeats.length,
     spent: spent.length === 0 ? null : sum(spent),
     evidence: repeats.flatMap(({ evidence }) => evidence),
+    measurements: repeats.flatMap(({ measurements }) => measurements),
   };
 }
 
-function totalsOf(clauses: ClauseVerdict[]): VerdictFile['totals'] {
+/** The number of clauses by verdict. */
+export function totalsOf(clauses: ClauseVerdict[]): VerdictFile['totals'] {
   const count = (wanted: string) => clauses.filter(({ verdict }) => verdict === wanted).length;
   return Object.fromEntries(VERDICTS.map((verdict) => [verdict, count(verdict)])) as VerdictFile['totals'];
 }
 
-function sum(times: Partial<Spent>[]): Spent {
+/** Adds up times, by what they were spent on. */
+export function sum(times: Partial<Spent>[]): Spent {
   const total = (part: keyof Spent) => times.reduce((sofar, time) => sofar + (time[part] ?? 0), 0);
   return Object.fromEntries(Object.keys(NO_TIME).map((part) => [part, total(part as keyof Spent)])) as Spent;
 }
 
-function timeOf(spent: Spent, total: number): VerdictFile['time'] {
+/** The times of a run. @param total its wall clock in ms. */
+export function timeOf(spent: Spent, total: number): VerdictFile['time'] {
   const product = spent.swarm + spent.settling + spent.observing;
   return { ...spent, overhead: Math.max(0, total - product), total };
 }

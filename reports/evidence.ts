@@ -1,6 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { extname, join, relative } from 'node:path';
-import { type Attachment, fileName, JUDGEMENT } from '../helpers/verdict/channel.ts';
+import { type Attachment, fileName, JUDGEMENT, transcriptPath } from '../helpers/verdict/channel.ts';
 import type { Evidence } from '../helpers/verdict/model.ts';
 
 const extensions: Record<string, string> = {
@@ -33,6 +33,12 @@ export function saveEvidence(
     else copyFileSync(String(attachment.path), path);
     return { name: attachment.name, contentType: attachment.contentType, path: relative(outDir, path) };
   });
+}
+
+/** Where the worker has written the transcript of a clause, relative to `outDir`; null when it did not come that far. */
+export function savedTranscript(outDir: string, where: Parameters<typeof transcriptPath>[0]): string | null {
+  const path = transcriptPath(where);
+  return existsSync(join(outDir, path)) ? path : null;
 }
 
 function isEvidence({ name, contentType, path, body }: Attachment): boolean {

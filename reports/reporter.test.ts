@@ -51,8 +51,8 @@ const cell = {
 };
 
 const setup = `
-  import { writeCell } from '#repo/helpers/verdict/channel.ts';
-  export default () => writeCell('out', { ...${JSON.stringify(cell)}, spent: { lab: 100000 } });
+  import { tellCell } from '#repo/helpers/verdict/channel.ts';
+  export default () => tellCell('out', { ...${JSON.stringify(cell)}, spent: { lab: 100000 } });
 `;
 
 /** A project with the reporter, a catalogue of three clauses, and these files. */
@@ -89,6 +89,32 @@ function summaryOf(stdout: string): string[] {
 }
 
 describe('the reporter under the real runner', { concurrency: 2 }, () => {
+  test('what a clause measured, and where its transcript lies, is in the verdict', async () => {
+    const measured = { name: 'latency-vip', value: 1.25, unit: 'ratio', samples: 15 };
+    using inline = project({
+      'one.spec.ts': `${start}
+        import { mkdirSync, writeFileSync } from 'node:fs';
+        test('VIP-001 passes', known('VIP-001'), async () => {
+          mkdirSync('out/transcripts/vm', { recursive: true });
+          writeFileSync('out/transcripts/vm/VIP-001.jsonl.gz', '');
+          await judge('pass', { measurements: [${JSON.stringify(measured)}] });
+        });
+        test('VIP-002 passes', known('VIP-002'), () => judge('pass'));
+      `,
+    });
+    mkdirSync(join(inline.outDir, 'transcripts/vm'), { recursive: true });
+    writeFileSync(join(inline.outDir, 'transcripts/vm/VIP-002.jsonl.gz'), 'of the last run');
+    await inline.start();
+    const { clauses } = inline.verdict();
+    assert.deepEqual(
+      clauses.map(({ measurements, transcript }) => ({ measurements, transcript })),
+      [
+        { measurements: [measured], transcript: 'transcripts/vm/VIP-001.jsonl.gz' },
+        { measurements: [], transcript: null },
+      ],
+    );
+  });
+
   test('each way a test can end has its verdict, the same in all reports', async () => {
     using inline = project({
       'playwright.config.ts': config(`globalSetup: './setup.ts',`),

@@ -32,7 +32,7 @@ import {
 import { makeAllurePage } from './allure-page.ts';
 import { type Catalogue, clauseVerdict, composeVerdict, notRun, type Outcome } from './compose.ts';
 import { plain, type Ran } from './decide.ts';
-import { saveEvidence } from './evidence.ts';
+import { savedTranscript, saveEvidence } from './evidence.ts';
 import { junitXml } from './junit.ts';
 import { readProof } from './proof.ts';
 import { type Selected, selectedByCommand, selectedIn } from './selection.ts';
@@ -59,7 +59,9 @@ const leftovers = [
   'junit.xml',
   'known-issues.json',
   'evidence',
+  'transcripts',
   'cells',
+  'rules',
   'allure',
   'allure-results',
 ];
@@ -129,7 +131,8 @@ export default class VerdictReporter implements Reporter {
     }
     const ran = ranOf(test, result, selected.clause);
     const evidence = saveEvidence(this.#outDir, selected, result.attachments);
-    const outcome = { ran, durationMs: result.duration, evidence };
+    const transcript = savedTranscript(this.#outDir, { ...selected, repeat: test.repeatEachIndex });
+    const outcome = { ran, durationMs: result.duration, evidence, transcript };
     this.#outcomes.set(test.id, outcome);
     this.#save('running');
     this.#tell(clauseVerdict(selected, outcome, this.#catalogue, notRun({ exitReason: 'running' })));

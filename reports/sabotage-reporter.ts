@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { styleText } from 'node:util';
 import type { FullResult, Reporter, Suite, TestCase, TestError, TestResult } from '@playwright/test/reporter';
 import { messageOf } from '../helpers/errors.ts';
-import { type Plan, readPlan, SABOTAGE_PROJECT } from '../helpers/sabotage/plan.ts';
+import { type Plan, readPlan } from '../helpers/sabotage/plan.ts';
 import {
   FINDINGS,
   findingsSchema,
@@ -12,7 +12,7 @@ import {
   type Proven,
   withFindings,
 } from '../helpers/sabotage/record.ts';
-import { outDirOf, readCells } from '../helpers/verdict/channel.ts';
+import { OUT_DIR, readCells } from '../helpers/verdict/channel.ts';
 import { plain } from './decide.ts';
 import { type Blind, blindSummary, proofSummary } from './proof.ts';
 import { clauseIn } from './selection.ts';
@@ -20,14 +20,14 @@ import { duration } from './summary.ts';
 
 /** Options of the reporter. */
 export interface SabotageReporterOptions {
-  /** Folder for what the run leaves; `reports/out/sabotage` unless told. */
+  /** Folder for what the run leaves; that of the run unless told. */
   outDir?: string;
 }
 
 const colours = { killed: 'green', survived: 'red', unproven: 'magenta', excused: 'gray' } as const;
 
 /**
- * Turns a run of the project `sabotage` into `proof.json` or `blind.json`, and ends with one line. Whatever was planned and has no
+ * Turns a run of `swarmproof sabotage` into `proof.json` or `blind.json`, and ends with one line. Whatever was planned and has no
  * result has survived: a worker that is gone takes no sabotage with it.
  */
 export default class SabotageReporter implements Reporter {
@@ -39,7 +39,7 @@ export default class SabotageReporter implements Reporter {
   readonly #errors: string[] = [];
   readonly #broke = new Map<string, string>();
 
-  constructor({ outDir = outDirOf(SABOTAGE_PROJECT) }: SabotageReporterOptions = {}) {
+  constructor({ outDir = OUT_DIR }: SabotageReporterOptions = {}) {
     const plan = readPlan();
     if (!plan) throw new Error('this run has no plan of sabotages: start it by `npx swarmproof sabotage`');
     this.#plan = plan;

@@ -78,11 +78,14 @@ function headline({ run, totals, clauses, time }: VerdictFile): string {
   return `${word}: ${outcome} in ${duration(time.total)}${end}`;
 }
 
-function cellLine({ name, kernel, engines, accelerator, error }: Cell): string {
+function cellLine({ name, kernel, engines, accelerator, rules, error }: Cell): string {
   if (error !== undefined && kernel === null) return `cell ${name}: ${error}`;
   const versions = [...new Set(Object.values(engines ?? {}))].join(' and ') || 'unknown';
   const where = accelerator === null ? '' : `, ${accelerator}`;
-  return `cell ${name}: kernel ${kernel ?? 'unknown'}, engine ${versions}${where}${error === undefined ? '' : `; ${error}`}`;
+  const drift = rules?.changedLines
+    ? `; ${rules.changedLines} lines of its rules differ from ${rules.document}`
+    : '';
+  return `cell ${name}: kernel ${kernel ?? 'unknown'}, engine ${versions}${where}${drift}${error === undefined ? '' : `; ${error}`}`;
 }
 
 function byVerdict(a: ClauseVerdict, b: ClauseVerdict): number {

@@ -11,9 +11,9 @@ import { run } from 'node:test';
 import { dot } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import { execa } from 'execa';
-import { SABOTAGE_PROJECT } from '../helpers/sabotage/plan.ts';
+import { SABOTAGE_FOLDER } from '../helpers/sabotage/plan.ts';
 import { proofSchema } from '../helpers/sabotage/record.ts';
-import { OUT_DIR, outDirOf } from '../helpers/verdict/channel.ts';
+import { OUT_DIR } from '../helpers/verdict/channel.ts';
 import { type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
 import { duration } from '../reports/summary.ts';
 import { line, oneCheck, sum, type Tally, tallyOf } from './tally.ts';
@@ -107,7 +107,7 @@ async function suite(): Promise<Tally> {
 
 /** Killed sabotages have passed, survivors have failed. */
 async function sabotages(): Promise<Tally> {
-  const file = path.join(outDirOf(SABOTAGE_PROJECT), 'proof.json');
+  const file = path.join(OUT_DIR, SABOTAGE_FOLDER, 'proof.json');
   await rm(file, { force: true });
   const exitCode = await status('npx', ['swarmproof', 'sabotage', '--sample', sabotage]);
   const found = await readFile(file, 'utf8').then(JSON.parse, () => []);

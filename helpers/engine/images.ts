@@ -1,19 +1,33 @@
 import type Docker from 'dockerode';
 
-/** How containers of an image start; Dockerfile instructions, as Docker's import takes them. */
+/** The parts of an image's configuration that decide how its containers start, as the OCI image specification names them. */
+export interface ImageConfig {
+  Cmd?: readonly string[];
+  Volumes?: Readonly<Record<string, object>>;
+  ExposedPorts?: Readonly<Record<string, object>>;
+}
+
+/** How containers of the lab's images start. A node is told when it is started, whatever image it is of. */
 export const IMAGE_CONFIG = {
-  node: { Cmd: ['/usr/sbin/node-init'], Volumes: { '/var/lib/docker': {} } },
+  node: { Volumes: { '/var/lib/docker': {} } },
   toolbox: { Cmd: ['/usr/sbin/toolbox-init'] },
   workload: { Cmd: ['/usr/bin/workload', 'serve'], ExposedPorts: { '80/tcp': {} } },
-} as const;
+} as const satisfies Record<string, ImageConfig>;
 
-/** What the image is called in every engine of the lab. */
-export function imageName(name: keyof typeof IMAGE_CONFIG): string {
-  return `swarmproof/${name}:lab`;
+/** Images that containers of the lab are made of. */
+export type ImageName = keyof typeof IMAGE_CONFIG;
+
+/**
+ * What an image is called in every engine of the lab.
+ *
+ * @param variant tells the node images of several engines apart; from 1 on.
+ */
+export function imageName(name: ImageName, variant = 1): string {
+  return `swarmproof/${name}:lab${variant === 1 ? '' : `-${variant}`}`;
 }
 
 /** Whether an engine has the lab's image of this name. */
-export async function hasImage(docker: Docker, name: keyof typeof IMAGE_CONFIG): Promise<boolean> {
+export async function hasImage(docker: Docker, name: ImageName): Promise<boolean> {
   return docker
     .getImage(imageName(name))
     .inspect()
@@ -33,13 +47,13 @@ export const HASH_LABEL = 'swarmproof.hash';
 export async function importImage(
   docker: Docker,
   tar: string,
-  name: keyof typeof IMAGE_CONFIG,
-  labels: Record<string, string> = {},
+  name: ImageName,
+  { variant = 1, labels = {} }: { variant?: number; labels?: Record<string, string> } = {},
 ): Promise<void> {
-  const [repo = '', tag = ''] = imageName(name).split(':');
-  const config: { Cmd: readonly string[]; Volumes?: object; ExposedPorts?: object } = IMAGE_CONFIG[name];
+  const [repo = '', tag = ''] = imageName(name, variant).split(':');
+  const config: ImageConfig = IMAGE_CONFIG[name];
   const changes = [
-    `CMD ${JSON.stringify(config.Cmd)}`,
+    ...(config.Cmd ? [`CMD ${JSON.stringify(config.Cmd)}`] : []),
     ...Object.keys(config.Volumes ?? {}).map((volume) => `VOLUME ${volume}`),
     ...Object.entries(labels).map(([label, value]) => `LABEL ${label}=${value}`),
     ...Object.keys(config.ExposedPorts ?? {}).map((port) => `EXPOSE ${port}`),

@@ -37,11 +37,20 @@ export async function chooseAccelerator(
   progress(
     why ? `no hardware acceleration here (${why}): emulating` : 'hardware acceleration works: using it',
   );
-  for (const old of await fs.readdir(cache.root)) {
-    if (old.startsWith('accelerator-')) await fs.rm(path.join(cache.root, old));
-  }
-  await fs.writeFile(note, JSON.stringify({ accelerator, why: why ?? null }));
+  await forgetOtherBoots(cache, bootId);
+  await fs.writeFile(note, JSON.stringify({ accelerator, why: why ?? null, bootId }));
   return accelerator;
+}
+
+/** Removes answers that were found before this host was started last; those of other kernels stay. */
+async function forgetOtherBoots(cache: Cache, bootId: string): Promise<void> {
+  for (const name of await fs.readdir(cache.root)) {
+    if (!name.startsWith('accelerator-')) continue;
+    const file = path.join(cache.root, name);
+    // Another run may have removed it meanwhile.
+    const text = await fs.readFile(file, 'utf8').catch(() => '{}');
+    if ((JSON.parse(text) as { bootId?: string }).bootId !== bootId) await fs.rm(file, { force: true });
+  }
 }
 
 /** Why a guest cannot be accelerated, or undefined when one has really booted. */

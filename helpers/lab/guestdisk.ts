@@ -3,20 +3,20 @@ import { IMAGE_CONFIG } from '../engine/images.ts';
 import { type Artifact, type Cache, type Progress, removeTree } from './cache.ts';
 import type { HostTools } from './hosttools.ts';
 import { storeImages } from './imagestore.ts';
-import { diskFromTree, type Image, treeFromTar } from './trees.ts';
+import { diskFromTree, type Image, type LabImage, treeFromTar } from './trees.ts';
 
 /** Free space on the guest's disk for containers and volumes; the file is sparse. */
 const HEADROOM_MIB = 12 * 1024;
 
 /** Raised when the layout below changes. */
-const RECIPE = 1;
+const RECIPE = 2;
 
 /** The guest's root disk, with the lab's images already in its engine's store. */
 export async function guestDisk(
   cache: Cache,
   tools: HostTools,
   vmRoot: Image,
-  contained: readonly Image[],
+  contained: readonly LabImage[],
   progress: Progress,
 ): Promise<{ artifact: Artifact; file: string }> {
   const artifact = await cache.once(
@@ -25,7 +25,7 @@ export async function guestDisk(
       recipe: RECIPE,
       headroom: HEADROOM_MIB,
       root: vmRoot.hash,
-      images: contained.map((image) => image.hash),
+      images: contained.map(({ hash, variant }) => ({ hash, variant })),
       config: IMAGE_CONFIG,
     },
     async (folder) => {

@@ -2,7 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 import { UsageError } from '../errors.ts';
-import { Apt, unpack, versions } from './apt.ts';
+import { Apt, type Archive, unpack, versions } from './apt.ts';
 import type { Cache, Progress } from './cache.ts';
 
 /** Programs the host runs for the lab, from Debian packages, started through their own loader. */
@@ -27,7 +27,7 @@ const LOWEST_QEMU = 10;
 /** The host's tools, fetched and unpacked once. @throws UsageError when a QEMU of the user's own cannot serve. */
 export async function hostTools(
   cache: Cache,
-  options: { mirror: string; qemu: string },
+  options: { archive: Archive; qemu: string },
   progress: Progress,
 ): Promise<HostTools> {
   const artifact = await cache.once(
@@ -35,7 +35,7 @@ export async function hostTools(
     { suite: SUITE, packages: PACKAGES },
     async (folder) => {
       progress('fetching QEMU and disk tools');
-      const apt = await Apt.open(cache, SUITE, options.mirror);
+      const apt = await Apt.open(cache, SUITE, options.archive, progress);
       const packages = await apt.fetch(PACKAGES);
       await unpack(packages, path.join(folder, 'root'));
       await fs.writeFile(path.join(folder, 'packages.json'), JSON.stringify(versions(packages)));

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { IMAGE_CONFIG, imageName } from '../engine/images.ts';
-import { type Image, treeFromTar } from './trees.ts';
+import { hashOfFile } from './hashes.ts';
+import { type LabImage, treeFromTar } from './trees.ts';
 
 /**
  * Puts images into the store of an engine that does not run yet.
@@ -15,12 +14,12 @@ import { type Image, treeFromTar } from './trees.ts';
  *
  * @param store the engine's data folder, `.../var/lib/docker`.
  */
-export async function storeImages(store: string, contained: readonly Image[]): Promise<void> {
+export async function storeImages(store: string, contained: readonly LabImage[]): Promise<void> {
   if (contained.length === 0) return;
   const repositories: Record<string, Record<string, string>> = {};
   for (const image of contained) {
-    const name = image.name as keyof typeof IMAGE_CONFIG;
-    const layer = await sha256OfFile(image.file);
+    const { name, variant } = image;
+    const layer = await hashOfFile(image.file);
     const config = JSON.stringify({
       architecture: 'amd64',
       os: 'linux',
@@ -44,7 +43,10 @@ export async function storeImages(store: string, contained: readonly Image[]): P
     await write(store, `image/overlay2/layerdb/sha256/${layer}/size`, String(size));
     await write(store, `image/overlay2/imagedb/content/sha256/${id}`, config);
     const [repository = ''] = imageName(name).split(':');
-    repositories[repository] = { [imageName(name)]: `sha256:${id}` };
+    repositories[repository] = {
+      ...repositories[repository],
+      [imageName(name, variant)]: `sha256:${id}`,
+    };
   }
   await write(store, 'image/overlay2/repositories.json', JSON.stringify({ Repositories: repositories }));
 }
@@ -53,10 +55,4 @@ async function write(store: string, name: string, text: string): Promise<void> {
   const file = path.join(store, name);
   await fs.mkdir(path.dirname(file), { recursive: true });
   await fs.writeFile(file, text);
-}
-
-async function sha256OfFile(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }

@@ -2,20 +2,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../errors.ts';
-
-/** Debian suites the images can be built from; each brings one kernel series and one engine. */
-export const SUITES = ['bookworm', 'trixie', 'forky', 'sid'] as const;
-export type Suite = (typeof SUITES)[number];
+import type { Archive } from './apt.ts';
+import { ENGINE_FORMS, enginesSchema, KERNEL_FORMS, kernelSchema, MOST_NODES } from './sources.ts';
 
 const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
-
-/** `debian:<suite>`, the form in which `KERNEL` and `ENGINE` name what Debian ships. */
-const debianSource = z
-  .string()
-  .regex(/^debian:/)
-  .transform((text) => text.slice('debian:'.length))
-  .pipe(z.enum(SUITES));
 
 /** `512M`, `20G` -> bytes. */
 const size = z
@@ -51,15 +42,15 @@ export const SETTINGS = {
   },
   KERNEL: {
     meaning: 'kernel of the vm lab',
-    known: SUITES.map((suite) => `debian:${suite}`).join(', '),
+    known: KERNEL_FORMS,
     default: 'debian:trixie',
-    schema: debianSource,
+    schema: kernelSchema,
   },
   ENGINE: {
     meaning: 'Docker Engine of the Swarm nodes',
-    known: SUITES.map((suite) => `debian:${suite}`).join(', '),
+    known: ENGINE_FORMS,
     default: 'debian:trixie',
-    schema: debianSource,
+    schema: enginesSchema,
   },
   NODES: {
     meaning: 'managers and workers of the Swarm',
@@ -69,7 +60,13 @@ export const SETTINGS = {
       .string()
       .regex(/^[1-9]m[0-8]w$/)
       .transform((text) => ({ managers: Number(text[0]), workers: Number(text[2]) }))
-      .refine(({ managers, workers }) => managers + workers <= 9),
+      .refine(({ managers, workers }) => managers + workers <= MOST_NODES),
+  },
+  CELLS: {
+    meaning: 'the set of cells to judge in, instead of one',
+    known: 'a set of `cells.yaml`: default, pr, nightly, release, or one of your own',
+    default: 'default',
+    schema: z.string().regex(/^[\w-]+$/),
   },
   SOAK: {
     meaning: 'how long each of the long clauses may take; empty leaves them out',
@@ -138,6 +135,13 @@ export const SETTINGS = {
     default: '',
     schema: z.union([z.literal(''), z.url()]),
   },
+  LAB_EXPIRED: {
+    meaning:
+      'what to do with package lists past the date until which Debian vouches for them; their signatures are verified in any case',
+    known: 'refuse, accept',
+    default: 'refuse',
+    schema: z.enum(['refuse', 'accept']),
+  },
 } as const satisfies Record<string, Setting>;
 
 type Name = keyof typeof SETTINGS;
@@ -147,8 +151,13 @@ export type Settings = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['sc
 
 /** The settings that shape a lab: the others say how long a run may take, what it draws by lot and where it leaves what it finds. */
 export function shapeOfLab(settings: Settings): Partial<Settings> {
-  const { SOAK, SEED, DRAFTS, OUT_DIR, ...shape } = settings;
+  const { SOAK, SEED, DRAFTS, OUT_DIR, CELLS, ...shape } = settings;
   return shape;
+}
+
+/** Where a run's Debian packages come from. */
+export function archiveOf({ LAB_MIRROR: mirror, LAB_EXPIRED: expired }: Settings): Archive {
+  return { mirror, expired };
 }
 
 /**
@@ -169,5 +178,12 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
       `${misspelt.join(', ')} is no setting; there are ${Object.keys(SETTINGS).join(', ')}.`,
     );
   }
-  return Object.fromEntries(entries) as Settings;
+  const settings = Object.fromEntries(entries) as Settings;
+  const nodes = settings.NODES.managers + settings.NODES.workers;
+  if (settings.ENGINE.length > nodes) {
+    throw new UsageError(
+      `ENGINE names ${settings.ENGINE.length} engines and NODES only ${nodes} nodes: leave some out, or have more nodes.`,
+    );
+  }
+  return settings;
 }

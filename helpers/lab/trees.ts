@@ -1,17 +1,32 @@
 import fs from 'node:fs/promises';
 import { execa } from 'execa';
+import type { ImageName } from '../engine/images.ts';
 import type { Artifact } from './cache.ts';
 import type { HostTools } from './hosttools.ts';
 
 /** A root file system as one tar: what Docker's import takes, and what the guest's disk is made of. */
 export interface Image {
-  name: 'vm-root' | 'node' | 'toolbox' | 'workload';
+  name: 'vm-root' | ImageName;
   artifact: Artifact;
   /** rootfs.tar */
   file: string;
   /** SHA-256 over the recipe and its programs, short form. */
   hash: string;
   packages: Record<string, string>;
+}
+
+/** An image that containers of the lab are made of. */
+export interface LabImage extends Image {
+  name: ImageName;
+  /** Tells the node images of several engines apart; 1 for every other image. */
+  variant: number;
+}
+
+/** The image of a node, and how the image itself would start: what it was published with. */
+export interface NodeImage extends LabImage {
+  entrypoint: readonly string[];
+  /** `NAME=value` each. */
+  env: readonly string[];
 }
 
 /** Packs a tree as root's, whoever unpacked it. */

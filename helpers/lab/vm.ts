@@ -12,7 +12,7 @@ import { type Artifact, Cache, type Progress } from './cache.ts';
 import { guestDisk } from './guestdisk.ts';
 import { type HostTools, hostTools } from './hosttools.ts';
 import { images } from './images.ts';
-import { debianKernel, type Kernel } from './kernel.ts';
+import { type Kernel, prepareKernel } from './kernel.ts';
 import {
   CONSOLES,
   type Disk,
@@ -24,8 +24,8 @@ import {
   PORTS,
 } from './machine.ts';
 import { type MappedMemory, separateDevices } from './memory.ts';
-import type { Settings } from './settings.ts';
-import type { Image } from './trees.ts';
+import { archiveOf, type Settings } from './settings.ts';
+import type { Image, LabImage, NodeImage } from './trees.ts';
 
 /** Time limits of our own side: how long a healthy lab may take, many times what was measured (15 s and 0.2 s). */
 const LIMITS = { engineAnswersMs: 180_000 } as const;
@@ -58,7 +58,13 @@ export class VmLab {
   readonly tools: HostTools;
   readonly kernel: Kernel;
   readonly shape: MachineShape;
-  readonly images: { vmRoot: Image; node: Image; toolbox: Image; workload: Image };
+  readonly images: {
+    vmRoot: Image;
+    /** One for each engine of the setting ENGINE, in its order. */
+    nodes: readonly NodeImage[];
+    toolbox: LabImage;
+    workload: LabImage;
+  };
   readonly #disk: { artifact: Artifact; file: string };
 
   private constructor(
@@ -76,24 +82,25 @@ export class VmLab {
   /** Fetches and builds whatever is not in the cache yet. */
   static async prepare(settings: Settings, progress: Progress): Promise<VmLab> {
     const cache = await new Cache(settings.LAB_CACHE).open();
-    const mirror = settings.LAB_MIRROR;
-    const tools = await hostTools(cache, { mirror, qemu: settings.LAB_QEMU }, progress);
-    const kernel = await debianKernel(cache, tools, settings.KERNEL, mirror, progress);
-    const making = images(cache, settings.ENGINE, mirror, progress);
-    const [vmRoot, node, toolbox, workload] = await Promise.all([
+    const archive = archiveOf(settings);
+    const tools = await hostTools(cache, { archive, qemu: settings.LAB_QEMU }, progress);
+    const kernel = await prepareKernel(cache, tools, settings.KERNEL, archive, progress);
+    const making = images(cache, settings.ENGINE, archive, progress);
+    const [vmRoot, nodes, toolbox, workload] = await Promise.all([
       making.vmRoot,
-      making.node,
+      making.nodes,
       making.toolbox,
       making.workload,
     ]);
-    const disk = await guestDisk(cache, tools, vmRoot, [node, toolbox, workload], progress);
+    const distinct = [...new Map(nodes.map((node) => [node.variant, node])).values()];
+    const disk = await guestDisk(cache, tools, vmRoot, [...distinct, toolbox, workload], progress);
     const accelerator = await chooseAccelerator(cache, tools, kernel, settings.LAB_ACCEL, progress);
     const shape = {
       accelerator,
       memoryBytes: settings.LAB_MEMORY,
       cpus: Math.min(2, os.availableParallelism()),
     };
-    return new VmLab({ cache, tools, kernel, shape, images: { vmRoot, node, toolbox, workload } }, disk);
+    return new VmLab({ cache, tools, kernel, shape, images: { vmRoot, nodes, toolbox, workload } }, disk);
   }
 
   /** Everything that shapes a guest, for the keys of its checkpoints. */

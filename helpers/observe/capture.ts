@@ -1,7 +1,7 @@
 /** Packets seen in a network namespace while something happens there: tcpdump, known to listen before and stopped after it. */
 import { Inconclusive, messageOf } from '../errors.ts';
 import { type Packet, parsePcap, VXLAN_PORT } from './parse/pcap.ts';
-import { type Output, quote } from './shell.ts';
+import { type Plain, quote, type Run } from './shell.ts';
 
 /** What to listen to. */
 export interface CaptureOptions {
@@ -15,13 +15,11 @@ export interface CaptureOptions {
   vxlanPort?: number;
 }
 
-/** Runs a command in some namespace. */
-type Run = (script: string, limitMs: number) => Promise<Output>;
+/** Bytes of the head of a file of pcap-savefile(5). */
+const PCAP_HEAD = 24;
 
 /** Ours: a process starts in less than a second, under emulation too. */
 const LIMIT_MS = 30_000;
-
-let serial = 0;
 
 /** A capture under way. */
 export class Capture {
@@ -30,12 +28,11 @@ export class Capture {
   readonly #file: string;
   readonly #vxlanPort: number;
 
-  private constructor(where: string, run: Run, vxlanPort: number) {
+  private constructor(where: string, run: Run, vxlanPort: number, file: string) {
     this.#where = where;
     this.#run = run;
     this.#vxlanPort = vxlanPort;
-    serial += 1;
-    this.#file = `/tmp/capture-${process.pid}-${serial}`;
+    this.#file = file;
   }
 
   /** Starts listening and returns once it is known to. @throws Inconclusive (observer) when it does not. */
@@ -44,17 +41,20 @@ export class Capture {
     run: Run,
     { filter, link = 'any', keepBytes = 512, vxlanPort = VXLAN_PORT }: CaptureOptions,
   ): Promise<Capture> {
-    const capture = new Capture(where, run, vxlanPort);
-    const file = capture.#file;
     // -Z: it would give up root for a user that the toolbox does not have. Immediate mode: nothing waits in a buffer for more.
-    const tcpdump = `tcpdump -Z root -n --immediate-mode -U -i ${quote(link)} -s ${keepBytes} -w ${file}.pcap ${quote(filter)}`;
-    await capture.#must(
+    const tcpdump = `tcpdump -Z root -n --immediate-mode -U -i ${quote(link)} -s ${keepBytes} -w $file.pcap ${quote(filter)}`;
+    const file = await must(
+      where,
+      run,
       [
-        `${tcpdump} >/dev/null 2>${file}.log & echo $! >${file}.pid`,
-        `while ! grep -q "listening on" ${file}.log; do kill -0 $(cat ${file}.pid) || { cat ${file}.log; exit 1; }; sleep 0.05; done`,
+        'file=$(mktemp -u /tmp/capture.XXXXXX)',
+        `${tcpdump} >/dev/null 2>$file.log & echo $! >$file.pid`,
+        'while ! grep -q "listening on" $file.log; do kill -0 $(cat $file.pid) || { cat $file.log; exit 1; }; sleep 0.05; done',
+        'echo $file',
       ].join('\n'),
+      () => [`sh -c ${quote(`tcpdump -n -i ${quote(link)} ${quote(filter)} & sleep 30; kill $!`)}`],
     );
-    return capture;
+    return new Capture(where, run, vxlanPort, file.trim());
   }
 
   /**
@@ -65,7 +65,9 @@ export class Capture {
    */
   async stop(): Promise<Packet[]> {
     const file = this.#file;
-    const text = await this.#must(
+    const text = await must(
+      this.#where,
+      this.#run,
       [
         `pid=$(cat ${file}.pid); seen=`,
         // What the kernel has handed over may not be written yet: asked for its counters twice, tcpdump had its turn between.
@@ -76,8 +78,9 @@ export class Capture {
         `kill -INT $pid; while kill -0 $pid 2>/dev/null; do sleep 0.05; done`,
         `cat ${file}.log; echo "@@"; base64 ${file}.pcap; rm -f ${file}.*`,
       ].join('\n'),
+      () => [],
     );
-    const [log = '', pcap = ''] = text.split(/^@@\n/m);
+    const { log, pcap } = partsOf(text);
     if (!/^0 packets dropped by kernel$/m.test(log))
       throw new Inconclusive('observer', `the capture at ${this.#where} is not complete: ${log.trim()}`);
     try {
@@ -92,14 +95,24 @@ export class Capture {
       );
     }
   }
+}
 
-  async #must(script: string): Promise<string> {
-    const { text, status } = await this.#run(`sh -c ${quote(script)}`, LIMIT_MS);
-    if (status !== 0)
-      throw new Inconclusive(
-        'observer',
-        `the capture at ${this.#where} broke with ${status}: ${text.trim()}`,
-      );
-    return text;
-  }
+/** What {@link Capture.stop} makes a shell print: what tcpdump said, then the file in base64. */
+function partsOf(printed: string): { log: string; pcap: string } {
+  const [log = '', pcap = ''] = printed.split(/^@@\n/m);
+  return { log, pcap };
+}
+
+/** The packets in what a shell printed, as a file of pcap-savefile(5); undefined where it printed something else. */
+export function captureIn(printed: string): Buffer | undefined {
+  if (!printed.includes('packets captured')) return undefined;
+  const file = Buffer.from(partsOf(printed).pcap, 'base64');
+  return file.length >= PCAP_HEAD ? file : undefined;
+}
+
+async function must(where: string, run: Run, script: string, plain: Plain): Promise<string> {
+  const { text, status } = await run(`sh -c ${quote(script)}`, LIMIT_MS, plain);
+  if (status !== 0)
+    throw new Inconclusive('observer', `the capture at ${where} broke with ${status}: ${text.trim()}`);
+  return text;
 }

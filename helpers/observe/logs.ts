@@ -1,5 +1,6 @@
 import fs from 'node:fs/promises';
 import { Inconclusive } from '../errors.ts';
+import { exchange } from '../transcript/transcript.ts';
 import { quote, Shell } from './shell.ts';
 
 /** Where a lab's logs can be read without asking any engine; serialisable. */
@@ -39,6 +40,10 @@ export class LogReader {
    * @throws Inconclusive (observer) when a log cannot be read.
    */
   async fresh(): Promise<LogLines> {
+    return exchange('logs', 'what is new', () => this.#fresh());
+  }
+
+  async #fresh(): Promise<LogLines> {
     const { kernel, shell, engines } = this.#places;
     const whole = await fs.readFile(kernel, 'utf8');
     this.#shell ??= await Shell.onConsole(shell);

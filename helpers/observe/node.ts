@@ -20,6 +20,7 @@ import {
   type VirtualService,
   type VirtualServiceStats,
 } from './parse/ipvsadm.ts';
+import { type NftTable, parseNftTables } from './parse/nft-tables.ts';
 import { parseSysctls } from './parse/sysctl.ts';
 import { quote, type Toolbox } from './shell.ts';
 
@@ -35,7 +36,9 @@ export type Aspect =
   | 'policies'
   | 'ipsecErrors'
   | 'timeouts'
-  | 'sysctls';
+  | 'sysctls'
+  | 'settings'
+  | 'tables';
 
 /** Kernel state of one network namespace of a node; only what was asked for is there. */
 export interface NamespaceState {
@@ -63,6 +66,10 @@ export interface NamespaceState {
   timeouts?: IpvsTimeouts;
   /** The kernel's settings for IPVS here, by name, as in `net.ipv4.vs.conntrack`; one the kernel lacks is not there. */
   sysctls?: Record<string, string>;
+  /** The kernel's other settings that the data path depends on, by name; one the kernel lacks is not there. */
+  settings?: Record<string, string>;
+  /** Of nftables: those that iptables made, too. */
+  tables?: NftTable[];
 }
 
 /** The node's own namespace, in which its engine runs. */
@@ -70,6 +77,22 @@ export const HOST = 'host';
 
 /** Where Docker mounts the namespaces of its sandboxes (moby daemon/libnetwork/osl/namespace_linux.go, basePath). */
 const NETNS = '/run/docker/netns';
+
+/** What decides whether a packet of a Swarm is passed on, translated, answered for or taken for a stray (Documentation/networking/ip-sysctl.rst). */
+const SETTINGS = [
+  'net.ipv4.ip_forward',
+  ...['all', 'default'].flatMap((device) =>
+    ['forwarding', 'rp_filter', 'route_localnet', 'arp_ignore', 'arp_announce', 'proxy_arp'].map(
+      (name) => `net.ipv4.conf.${device}.${name}`,
+    ),
+  ),
+  'net.ipv4.neigh.default.gc_thresh3',
+  'net.ipv6.conf.all.disable_ipv6',
+  'net.ipv6.conf.all.forwarding',
+  'net.bridge.bridge-nf-call-iptables',
+  'net.netfilter.nf_conntrack_tcp_be_liberal',
+  'net.netfilter.nf_conntrack_udp_timeout',
+];
 
 const COMMANDS: Record<Aspect, string> = {
   ipvs: 'ipvsadm -Ln --exact',
@@ -85,6 +108,8 @@ const COMMANDS: Record<Aspect, string> = {
   ipsecErrors: 'cat /proc/net/xfrm_stat',
   timeouts: 'ipvsadm -L --timeout',
   sysctls: 'sysctl net.ipv4.vs',
+  settings: `sysctl -e ${SETTINGS.join(' ')}`,
+  tables: 'nft list tables',
 };
 
 /**
@@ -113,7 +138,13 @@ export async function observeNode(
     `  nsenter --net="$file" sh -c ${JSON.stringify(inside).replaceAll('$', '\\$')} || { [ "$name" = ${HOST} ] || [ "$(stat -f -c %T "$file" 2>/dev/null)" = nsfs ] || continue; echo "@@ failed in $name"; exit 1; }`,
     'done',
   ].join('\n');
-  const text = await toolbox.must(script);
+  const plain = () =>
+    patterns.map((pattern) =>
+      pattern === HOST
+        ? aspects.map((aspect) => COMMANDS[aspect]).join('; ')
+        : `for f in ${NETNS}/${pattern}; do echo "== $f"; nsenter --net=$f sh -c ${quote(aspects.map((aspect) => COMMANDS[aspect]).join('; '))}; done`,
+    );
+  const text = await toolbox.must(script, { plain });
   try {
     return parseSections(text);
   } catch (error) {
@@ -150,6 +181,8 @@ function parseSections(text: string): NamespaceState[] {
     else if (what === 'ipsecErrors') current.ipsecErrors = parseXfrmStatistics(body);
     else if (what === 'timeouts') current.timeouts = parseIpvsTimeouts(body);
     else if (what === 'sysctls') current.sysctls = parseSysctls(body);
+    else if (what === 'settings') current.settings = parseSysctls(body);
+    else if (what === 'tables') current.tables = parseNftTables(body);
     else throw new Error(`a section named ${what}`);
   }
   return states;

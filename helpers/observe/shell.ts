@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import type { ClientCertificates } from '../engine/certificates.ts';
 import { Inconclusive, messageOf } from '../errors.ts';
+import { exchange } from '../transcript/transcript.ts';
 
 /** What a script printed (standard output and error, in order) and how it ended. */
 export interface Output {
@@ -13,6 +14,12 @@ export interface Output {
 
 /** Ours, not the product's: the slowest observation takes a few seconds, long traffic says how long it takes. */
 const DEFAULT_LIMIT_MS = 60_000;
+
+/** Commands of common tools that do what a script of ours does. */
+export type Plain = () => readonly string[];
+
+/** Runs a script in some place. */
+export type Run = (script: string, limitMs: number, plain?: Plain) => Promise<Output>;
 
 /** How a toolbox is reached. */
 export interface ToolboxAddress {
@@ -149,9 +156,17 @@ export class Toolbox {
   /**
    * Runs a script with `sh`, in the node's network namespace.
    *
+   * @param options.plain how anyone does the same by hand, where the script itself is not for that; one command each.
    * @throws Inconclusive (observer) when the shell cannot be reached or breaks; never for the script's own status.
    */
-  async run(script: string, { limitMs = DEFAULT_LIMIT_MS } = {}): Promise<Output> {
+  async run(
+    script: string,
+    { limitMs = DEFAULT_LIMIT_MS, plain }: { limitMs?: number; plain?: Plain } = {},
+  ): Promise<Output> {
+    return exchange(`shell ${this.name}`, script, () => this.#run(script, limitMs), plain);
+  }
+
+  async #run(script: string, limitMs: number): Promise<Output> {
     let shell: Shell | undefined;
     try {
       shell = this.#idle.pop() ?? (await this.#open());
@@ -173,7 +188,7 @@ export class Toolbox {
   }
 
   /** Runs a script that must succeed. @throws Inconclusive (observer) with what it printed when it does not. */
-  async must(script: string, options: { limitMs?: number } = {}): Promise<string> {
+  async must(script: string, options: { limitMs?: number; plain?: Plain } = {}): Promise<string> {
     const { text, status } = await this.run(script, options);
     if (status !== 0) {
       throw new Inconclusive(

@@ -12,8 +12,10 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Inconclusive, messageOf, UsageError } from '../errors.ts';
 import { Cache } from '../lab/cache.ts';
+import { cellsOfRun } from '../lab/cells.ts';
 import { readSettings, type Settings } from '../lab/settings.ts';
 import { pass } from '../waiting.ts';
+import { Cells } from './cells.ts';
 import type { AnswerLine, PoolCalls, Provider } from './protocol.ts';
 import { openRunFolder, sweepRuns } from './runs.ts';
 
@@ -23,22 +25,28 @@ const CLOSE_MS = 60_000;
 const outlive = process.argv.includes('--outlive');
 
 async function main(): Promise<void> {
-  const settings = readSettings();
+  const cells = cellsOfRun();
+  const [{ name, settings } = { name: '', settings: readSettings() }, ...others] = cells;
+  if (outlive && others.length > 0)
+    throw new UsageError(
+      `one lab can be kept, and CELLS=${settings.CELLS} has ${cells.length} cells: leave CELLS out.`,
+    );
   const cache = await new Cache(settings.LAB_CACHE).open();
   const swept = await sweepRuns(cache.root);
   const run = await openRunFolder(cache.root);
-  const provider: Provider =
-    settings.LAB === 'vm'
-      ? new (await import('./vm-provider.ts')).VmProvider(settings, run.folder)
-      : await dockerProvider(settings, run.folder);
+  const lent = new Cells(cells, run.folder, async (cell, folder) => {
+    await fs.mkdir(folder, { recursive: true, mode: 0o700 });
+    return cell.settings.LAB === 'vm'
+      ? new (await import('./vm-provider.ts')).VmProvider(cell.settings, folder)
+      : dockerProvider(cell.settings, folder);
+  });
 
-  const unsettled = new Map<string, string>();
   let ending: Promise<void> | undefined;
   const end = () => {
     ending ??= (async () => {
       server.close();
       // An engine that no longer answers must not keep this process: what is left in it, the next run sweeps.
-      const closed = provider.close().catch((error) => process.stderr.write(`lab: ${messageOf(error)}\n`));
+      const closed = lent.close().catch((error) => process.stderr.write(`lab: ${messageOf(error)}\n`));
       await Promise.race([closed, pass(CLOSE_MS)]);
       await run[Symbol.asyncDispose]();
       process.exit(0);
@@ -50,25 +58,21 @@ async function main(): Promise<void> {
     const calls: {
       [C in keyof PoolCalls]: (request: PoolCalls[C]['request']) => Promise<PoolCalls[C]['answer']>;
     } = {
-      async prepare({ slots }) {
+      async prepare({ cell, slots }) {
         if (swept > 0) progress(`removed what ${swept} killed run${swept > 1 ? 's' : ''} had left`);
-        return provider.prepare(slots, progress);
+        return lent.prepare(cell, slots, progress);
       },
-      async lease(wanted) {
-        const why = unsettled.get(wanted.stack ?? '');
-        if (why) throw new Inconclusive('lab', why);
-        return provider.lease(wanted, progress);
-      },
-      async unsettled({ stack, why }) {
-        unsettled.set(stack, why);
+      lease: (wanted) => lent.lease(wanted, progress),
+      async unsettled({ cell, stack, why }) {
+        await lent.unsettled(cell, stack, why);
         return null;
       },
-      keep: ({ slot, stack }) => provider.keep(slot, stack, progress),
+      keep: ({ slot, stack }) => lent.keep(slot, stack, progress),
       async release({ slot }) {
-        await provider.release(slot);
+        await lent.release(slot);
         return null;
       },
-      status: () => provider.status(),
+      status: ({ cell }) => lent.status(cell),
       async stop() {
         // Answered first: ending closes the socket the answer would take.
         setImmediate(() => void end());
@@ -106,7 +110,7 @@ async function main(): Promise<void> {
   if (outlive)
     await fs.writeFile(
       path.join(run.folder, 'kept.json'),
-      JSON.stringify({ socket: run.socket, pid: process.pid, settings }),
+      JSON.stringify({ socket: run.socket, pid: process.pid, cell: name, settings }),
     );
   else process.stdin.on('close', () => void end()).resume();
   process.stdout.write(`${JSON.stringify({ socket: run.socket })}\n`);

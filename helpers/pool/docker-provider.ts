@@ -3,30 +3,17 @@ import path from 'node:path';
 import type Docker from 'dockerode';
 import { type Certificates, makeCertificates } from '../engine/certificates.ts';
 import { type EngineAddress, engineClient, engineFacts } from '../engine/client.ts';
-import { HASH_LABEL, type IMAGE_CONFIG, imageName, importImage } from '../engine/images.ts';
+import { HASH_LABEL, imageName, importImage } from '../engine/images.ts';
 import { Inconclusive, messageOf, UsageError } from '../errors.ts';
 import { Cache } from '../lab/cache.ts';
 import { images } from '../lab/images.ts';
-import type { Settings } from '../lab/settings.ts';
-import type { Image } from '../lab/trees.ts';
+import { archiveOf, type Settings } from '../lab/settings.ts';
+import type { LabImage, NodeImage } from '../lab/trees.ts';
 import { LAB_LABEL, membersOf, type SwarmFacts, type Topology } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
+import { imageFacts } from './image-facts.ts';
+import { PREFLIGHT, requireFeatures } from './preflight.ts';
 import type { Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
-
-/**
- * What Swarm networking needs of the kernel, proven by doing it once in a namespace of its own: each command fails on a kernel
- * without the feature. Keys say what is missing then.
- */
-const PREFLIGHT: Record<string, string> = {
-  'IPVS with the round-robin scheduler (module ip_vs_rr)': 'ipvsadm -A -f 1 -s rr',
-  'VXLAN (module vxlan)': 'ip link add probe0 type vxlan id 42 dstport 4789',
-  'bridges and veth pairs': 'ip link add probe1 type bridge && ip link add probe2 type veth peer name probe3',
-  'firewall marks (iptables mangle, MARK)': 'iptables -t mangle -A INPUT -j MARK --set-mark 1',
-  'NAT (iptables nat, DNAT)':
-    'iptables -t nat -A PREROUTING -p tcp --dport 1 -j DNAT --to-destination 127.0.0.1:1',
-  'connection tracking (iptables conntrack)':
-    'iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT',
-};
 
 /**
  * A lab in an engine the user names with DOCKER_HOST. There are no checkpoints: whenever a pristine Swarm is due, the nodes
@@ -37,7 +24,7 @@ export class DockerProvider implements Provider {
   readonly #folder: string;
   readonly #engine: EngineAddress;
   readonly #docker: Docker;
-  #prepared: { images: Record<'node' | 'toolbox' | 'workload', Image>; answer: Prepared } | undefined;
+  #prepared: { images: { nodes: readonly NodeImage[]; workload: LabImage }; answer: Prepared } | undefined;
   /** The Swarm that stands. */
   #swarm: SwarmFacts | undefined;
   /** Whether it was lent before. */
@@ -65,13 +52,13 @@ export class DockerProvider implements Provider {
     });
     progress(`engine ${facts.engine} on kernel ${facts.kernel}`);
     const cache = await new Cache(this.#settings.LAB_CACHE).open();
-    const made = images(cache, this.#settings.ENGINE, this.#settings.LAB_MIRROR, progress);
-    const [node, toolbox, workload] = await Promise.all([made.node, made.toolbox, made.workload]);
+    const made = images(cache, this.#settings.ENGINE, archiveOf(this.#settings), progress);
+    const [nodes, toolbox, workload] = await Promise.all([made.nodes, made.toolbox, made.workload]);
     await sweepLab(this.#docker);
-    for (const image of [toolbox, node]) await this.#bring(image, progress);
+    for (const image of [toolbox, ...nodes]) await this.#bring(image, progress);
     await this.#preflight(facts.kernel);
     const lab = performance.now() - started;
-    const swarm = await this.#form(workload, progress);
+    const swarm = await this.#form({ nodes, workload }, progress);
     const answer: Prepared = {
       cell: {
         name: 'default',
@@ -80,24 +67,22 @@ export class DockerProvider implements Provider {
         nodes: membersOf(swarm).map(({ name, role, address }) => ({ name, role, address })),
         qemu: null,
         accelerator: null,
-        images: Object.fromEntries(
-          [node, toolbox, workload].map(({ name, hash, packages }) => [name, { hash, packages }]),
-        ),
+        images: imageFacts([...nodes, toolbox, workload]),
       },
       spent: { lab, swarm: performance.now() - started - lab },
       slots: 1,
     };
-    this.#prepared = { images: { node, toolbox, workload }, answer };
+    this.#prepared = { images: { nodes, workload }, answer };
     return answer;
   }
 
   async lease({ topology }: LeaseRequest, progress: (line: string) => void): Promise<Lease> {
-    const { workload } = this.#ready().images;
+    const { images } = this.#ready();
     if (this.#used || !this.#swarm || Object.keys(topology).length > 0) {
       progress('replacing the nodes of the spec before');
       this.#swarm = undefined;
       await sweepLab(this.#docker);
-      await this.#form(workload, progress, topology);
+      await this.#form(images, progress, topology);
     }
     this.#used = true;
     return { ...this.#lent(), level: 'swarm' };
@@ -107,7 +92,10 @@ export class DockerProvider implements Provider {
     return { ...this.#lent(), level: 'stack' };
   }
 
-  async release(): Promise<void> {}
+  /** The Swarm is not lent again: another cell's nodes may take its place. */
+  async release(): Promise<void> {
+    this.#swarm = undefined;
+  }
 
   async status(): Promise<PoolStatus> {
     const dead = await this.#docker.ping().then(
@@ -126,28 +114,25 @@ export class DockerProvider implements Provider {
   }
 
   /** Imports an image unless the engine has this very one. */
-  async #bring(image: Image, progress: (line: string) => void): Promise<void> {
-    const name = image.name as keyof typeof IMAGE_CONFIG;
+  async #bring(image: LabImage, progress: (line: string) => void): Promise<void> {
+    const { name, variant } = image;
     const known = await this.#docker
-      .getImage(imageName(name))
+      .getImage(imageName(name, variant))
       .inspect()
       .catch((error: { statusCode?: number }) => {
         if (error.statusCode === 404) return undefined;
         throw error;
       });
     if (known?.Config.Labels?.[HASH_LABEL] === image.hash) return;
-    progress(`importing image ${name}`);
-    await importImage(this.#docker, image.file, name, { [HASH_LABEL]: image.hash });
+    progress(`importing image ${imageName(name, variant)}`);
+    await importImage(this.#docker, image.file, name, { variant, labels: { [HASH_LABEL]: image.hash } });
   }
 
   /** @throws UsageError naming everything the kernel under the engine lacks. */
   async #preflight(kernel: string): Promise<void> {
-    const script = Object.entries(PREFLIGHT)
-      .map(([need, command]) => `( ${command} ) >/dev/null 2>&1 || echo '${need}'`)
-      .join('\n');
     const container = await this.#docker.createContainer({
       Image: imageName('toolbox'),
-      Cmd: ['sh', '-c', script],
+      Cmd: ['sh', '-c', PREFLIGHT],
       Tty: true,
       Labels: { [LAB_LABEL]: 'lab' },
       HostConfig: { Privileged: true, NetworkMode: 'none' },
@@ -155,24 +140,20 @@ export class DockerProvider implements Provider {
     try {
       await container.start();
       await container.wait();
-      const said = (await container.logs({ stdout: true, stderr: true })).toString().trim();
-      if (said)
-        throw new UsageError(
-          `kernel ${kernel} under this engine cannot carry a Swarm, it lacks: ${said.split(/\r?\n/).join('; ')}.`,
-        );
+      requireFeatures(kernel, (await container.logs({ stdout: true, stderr: true })).toString());
     } finally {
       await container.remove({ force: true });
     }
   }
 
   async #form(
-    workload: Image,
+    { nodes, workload }: { nodes: readonly NodeImage[]; workload: LabImage },
     progress: (line: string) => void,
     wanted: Partial<Topology> = {},
   ): Promise<SwarmFacts> {
     const certificates: Certificates = await makeCertificates([this.#engine.host]);
     const topology = { ...this.#settings.NODES, spares: 0, ...wanted };
-    const request = { engine: this.#engine, certificates, topology, workloadTar: workload.file };
+    const request = { engine: this.#engine, certificates, topology, nodes, workloadTar: workload.file };
     this.#swarm = await formSwarmInChild(request, this.#folder, progress);
     this.#used = false;
     return this.#swarm;

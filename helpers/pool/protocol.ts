@@ -1,4 +1,5 @@
 import type { EngineAddress } from '../engine/client.ts';
+import type { Inconclusive } from '../errors.ts';
 import type { LogPlaces } from '../observe/logs.ts';
 import type { SwarmFacts, Topology } from '../swarm/facts.ts';
 import type { Cell } from '../verdict/model.ts';
@@ -37,6 +38,8 @@ export interface PoolStatus {
 
 /** What a worker asks for. */
 export interface LeaseRequest {
+  /** Name of the cell. */
+  cell: string;
   slot: number;
   /** Key of the stack that shall run; null for a bare Swarm. */
   stack: string | null;
@@ -46,14 +49,16 @@ export interface LeaseRequest {
 
 /** What a pool can be asked: request and answer of each, by path. */
 export interface PoolCalls {
-  prepare: { request: { slots: number }; answer: Prepared };
+  /** Makes a cell ready to be lent; at once when it is already. A cell that could not be made ready is not tried again. */
+  prepare: { request: { cell: string; slots: number }; answer: Prepared };
   lease: { request: LeaseRequest; answer: Lease };
   /** Keeps the lab of this slot, with its stack settled, as the stack's checkpoint; the lab is lent anew from it. */
   keep: { request: { slot: number; stack: string }; answer: Lease };
   /** Says that this stack did not settle; it is not lent again, so that one bad stack costs a run its waiting once. */
-  unsettled: { request: { stack: string; why: string }; answer: null };
+  unsettled: { request: { cell: string; stack: string; why: string }; answer: null };
   release: { request: { slot: number }; answer: null };
-  status: { request: Record<string, never>; answer: PoolStatus };
+  /** @param cell whose health is asked for; without it that of all. */
+  status: { request: { cell?: string }; answer: PoolStatus };
   stop: { request: Record<string, never>; answer: null };
 }
 
@@ -63,9 +68,9 @@ export type PoolCall = keyof PoolCalls;
 export type AnswerLine =
   | { progress: string }
   | { result: unknown }
-  | { error: { kind: 'usage' | 'inconclusive'; reason: 'lab' | 'observer' | 'suite'; message: string } };
+  | { error: { kind: 'usage' | 'inconclusive'; reason: Inconclusive['reason']; message: string } };
 
-/** What lends labs: the pool's daemon speaks for one of these. */
+/** What lends labs of one cell: the pool's daemon speaks for one of these for each cell. */
 export interface Provider {
   prepare(slots: number, progress: (line: string) => void): Promise<Prepared>;
   lease(request: LeaseRequest, progress: (line: string) => void): Promise<Lease>;

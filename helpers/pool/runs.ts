@@ -18,6 +18,8 @@ export interface RunFolder extends AsyncDisposable {
 export interface KeptPool {
   socket: string;
   pid: number;
+  /** Name of its cell. */
+  cell: string;
   /** Settings it was started with, by variable name; a run with others starts a lab of its own. */
   settings: unknown;
 }

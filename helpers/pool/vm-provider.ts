@@ -2,6 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { Certificates } from '../engine/certificates.ts';
 import { engineClient } from '../engine/client.ts';
+import { imageName } from '../engine/images.ts';
 import { Inconclusive, messageOf } from '../errors.ts';
 import { keyOf } from '../key.ts';
 import { consoleSocket } from '../lab/machine.ts';
@@ -11,11 +12,14 @@ import type { LogPlaces } from '../observe/logs.ts';
 import { Shell } from '../observe/shell.ts';
 import { membersOf, type SwarmFacts, type ToolboxFacts, type Topology } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
+import { NODE_INIT } from '../swarm/node-init.ts';
 import type { Cell } from '../verdict/model.ts';
+import { imageFacts } from './image-facts.ts';
+import { PREFLIGHT, requireFeatures } from './preflight.ts';
 import type { Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
 
 /** Raised when forming a Swarm changes in a way that older checkpoints lack. */
-const SWARM_RECIPE = 1;
+const SWARM_RECIPE = 2;
 
 /**
  * A Swarm's node certificates live 90 days and are renewed from half-way on (docs: docker swarm update --cert-expiry); a
@@ -153,6 +157,7 @@ export class VmProvider implements Provider {
         engine: vm.engine,
         certificates: booted.payload,
         topology,
+        nodes: lab.images.nodes,
         workloadTar: lab.images.workload.file,
       };
       const facts = await withConsole(vm, () => formSwarmInChild(request, folder, progress));
@@ -173,6 +178,7 @@ export class VmProvider implements Provider {
     if (known) return known;
     progress(`booting a guest with kernel ${lab.kernel.release} (${lab.shape.accelerator})`);
     const { certificates, ...vm } = await lab.boot(folder);
+    await preflight(vm, lab.kernel.release);
     return lab.save(vm, recipe, certificates);
   }
 
@@ -244,6 +250,8 @@ export class VmProvider implements Provider {
       checkpoint: 'swarm',
       recipe: SWARM_RECIPE,
       lab: lab.key,
+      init: keyOf(NODE_INIT),
+      engines: lab.images.nodes.map(({ hash }) => hash),
       nodes: { ...nodes, ...(spares > 0 && { spares }) },
     };
   }
@@ -271,9 +279,7 @@ export class VmProvider implements Provider {
   }
 
   #cell(lab: VmLab, swarm: SwarmFacts): Cell {
-    const images = Object.values(lab.images).map(
-      ({ name, hash, packages }) => [name, { hash, packages }] as const,
-    );
+    const { vmRoot, nodes, toolbox, workload } = lab.images;
     return {
       name: 'default',
       kernel: lab.kernel.release,
@@ -281,10 +287,10 @@ export class VmProvider implements Provider {
       nodes: membersOf(swarm).map(({ name, role, address }) => ({ name, role, address })),
       qemu: lab.tools.qemuVersion,
       accelerator: lab.shape.accelerator,
-      images: Object.fromEntries([
-        ...images,
-        ['kernel', { hash: lab.kernel.artifact.key, packages: lab.kernel.packages }],
-      ]),
+      images: {
+        ...imageFacts([vmRoot, ...nodes, toolbox, workload]),
+        kernel: { hash: lab.kernel.artifact.key, packages: lab.kernel.packages },
+      },
     };
   }
 }
@@ -327,13 +333,32 @@ async function forgetCaches(folder: string): Promise<void> {
   await inGuest(folder, 'sync; echo 3 > /proc/sys/vm/drop_caches; sleep 3');
 }
 
-/** Runs a script in the guest itself. */
-async function inGuest(folder: string, script: string): Promise<void> {
+/**
+ * Tries in the guest what a Swarm needs of its kernel, with the toolbox's tools: its image, of one layer, is a whole file system in
+ * the store of the guest's engine, and a container would take seconds to start. @throws UsageError naming what is missing.
+ */
+async function preflight(vm: RunningVm, kernel: string): Promise<void> {
+  const { GraphDriver } = await engineClient(vm.engine).getImage(imageName('toolbox')).inspect();
+  // The types know the device mapper's fields only.
+  const { UpperDir: tools } = (GraphDriver.Data ?? {}) as { UpperDir?: string };
+  if (!tools)
+    throw new Inconclusive('lab', "the guest's engine does not say where it keeps the toolbox's files");
+  const inside = `mount -t proc proc ${tools}/proc && exec chroot ${tools} sh`;
+  const printed = await inGuest(
+    vm.folder,
+    `unshare --net --mount sh -c '${inside}' <<'END'\n${PREFLIGHT}\nEND`,
+  );
+  requireFeatures(kernel, printed);
+}
+
+/** Runs a script in the guest itself. @returns what it printed. */
+async function inGuest(folder: string, script: string): Promise<string> {
   const shell = await Shell.onConsole(consoleSocket(folder, GUEST_CONSOLE));
   try {
     const { status, text } = await shell.run(script, CLOCK_LIMIT_MS);
     if (status !== 0)
       throw new Inconclusive('lab', `a script in the guest ended with ${status}: \`${script}\`: ${text}`);
+    return text;
   } finally {
     shell.close();
   }

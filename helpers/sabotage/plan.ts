@@ -3,11 +3,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 
-/** Environment variable that names the file of the plan; with it the Playwright project `sabotage` is there. */
+/** Environment variable that names the file of the plan; with it a run sabotages. */
 export const PLAN_FILE = 'SWARMPROOF_SABOTAGE';
 
-/** Name of that project. */
-export const SABOTAGE_PROJECT = 'sabotage';
+/** Folder below that of the runs in which sabotage leaves what it finds. */
+export const SABOTAGE_FOLDER = 'sabotage';
 
 const planSchema = z.strictObject({
   seed: z.int(),

@@ -7,6 +7,7 @@ import { messageOf } from '../errors.ts';
 import { until } from '../waiting.ts';
 import type { NodeFacts, SwarmFacts, ToolboxFacts, Topology } from './facts.ts';
 import { LAB_LABEL, LAB_NETWORK, LAB_PORTS, OUTSIDER_ADDRESS } from './facts.ts';
+import { NODE_INIT } from './node-init.ts';
 
 /** What a Swarm is formed from. */
 export interface FormRequest {
@@ -14,8 +15,19 @@ export interface FormRequest {
   engine: EngineAddress;
   certificates: Certificates;
   topology: Topology;
+  /** Images of the nodes, dealt to them in turn: managers, workers, spares. */
+  nodes: readonly NodeStart[];
   /** Tar of the workload image, imported into every node through its API. */
   workloadTar: string;
+}
+
+/** The image of a node and how the image itself would start. */
+export interface NodeStart {
+  /** Tells the node images of several engines apart. */
+  variant: number;
+  entrypoint: readonly string[];
+  /** `NAME=value` each. */
+  env: readonly string[];
 }
 
 const ADDRESS = {
@@ -27,6 +39,15 @@ const ADDRESS = {
 
 /** Ours, not the product's: a node is up 17-30 s after its start under emulation, three at once. */
 const STARTUP_MS = 240_000;
+
+const NODE_ENVIRONMENT = {
+  HOME: '/root',
+  // No registry can be reached from the lab: each task start would wait 23 s for a pull that must fail before the local image is
+  // used (moby daemon/cluster/executor/container/controller.go, Prepare). Nothing about networking depends on it.
+  DOCKER_SERVICE_PREFER_OFFLINE_IMAGE: '1',
+  // Docker's own image would make certificates; those of the lab are given to the engine instead.
+  DOCKER_TLS_CERTDIR: '',
+};
 
 /** Characters of a container's log kept for the error when it does not start. */
 const LOG_TAIL = 3000;
@@ -56,7 +77,7 @@ export async function formSwarm(request: FormRequest, progress: (line: string) =
       .withEnvironment({ SHELL_COMMAND: 'sh' }),
     certificates,
   );
-  const nodes = await Promise.all(wanted.map((node) => startNode(node, request)));
+  const nodes = await Promise.all(wanted.map((node, i) => startNode(node, startOf(request, i), request)));
   const members = nodes.filter(({ role }) => role !== 'spare');
   if (members.length > 0) {
     progress('forming the Swarm');
@@ -77,13 +98,24 @@ async function requireSameEngine(docker: Docker): Promise<void> {
     throw new Error(`Testcontainers would use another engine (${found.Name}) than the lab's (${lab.Name})`);
 }
 
+function startOf({ nodes }: FormRequest, i: number): NodeStart {
+  const start = nodes[i % nodes.length];
+  if (!start) throw new Error('a Swarm needs an image for its nodes');
+  return start;
+}
+
 async function startNode(
   member: Pick<NodeFacts, 'name' | 'role' | 'address'>,
+  { variant, entrypoint, env }: NodeStart,
   request: FormRequest,
 ): Promise<NodeFacts> {
   const { certificates } = request;
-  const container = await new LabContainer(imageName('node'))
+  const container = await new LabContainer(imageName('node', variant))
     .onLabNetwork(member.name, member.address)
+    // One init for every image: an engine that was ended starts again in the same node, whatever the image would do.
+    .withEntrypoint(['sh', '-c', NODE_INIT, 'node-init', ...entrypoint])
+    .withEnvironment({ ...environment(env), ...NODE_ENVIRONMENT })
+    .withDataVolume()
     .withPrivilegedMode()
     .withBindMounts([{ source: '/lib/modules', target: '/lib/modules', mode: 'ro' }])
     .withCopyContentToContainer(serverFiles(certificates))
@@ -107,6 +139,12 @@ async function startNode(
     }),
   ]);
   return { ...member, container: container.getId(), enginePort, engine, toolbox };
+}
+
+function environment(variables: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    variables.map((text) => text.split(/=(.*)/s)).map(([name, value = '']) => [name, value]),
+  );
 }
 
 async function startToolbox(container: LabContainer, certificates: Certificates): Promise<ToolboxFacts> {
@@ -190,6 +228,12 @@ class LabContainer extends GenericContainer {
     this.createOpts.NetworkingConfig = {
       EndpointsConfig: { [LAB_NETWORK.name]: { IPAMConfig: { IPv4Address: address }, Aliases: [name] } },
     };
+    return this;
+  }
+
+  /** Keeps what the node's engine stores out of the container's own layers, on which no other ones can be laid. */
+  withDataVolume(): this {
+    this.createOpts.Volumes = { '/var/lib/docker': {} };
     return this;
   }
 

@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 import { messageOf } from '../errors.ts';
+import { promptly } from '../waiting.ts';
 
 /** What a node's own engine says of its membership (GET /info). */
 export interface OwnMembership {
@@ -20,26 +21,16 @@ export interface ListedNode {
 }
 
 /** Ours: an engine answers in milliseconds; one that is stopped keeps the connection and never does. */
-const ANSWER_MS = 10_000;
+export const ANSWER_MS = 10_000;
 
 /** Asks an engine. One that does not answer is no member: that is an answer too, for the lab is asked separately. */
 export async function viewOwnMembership(api: Docker): Promise<OwnMembership> {
   try {
-    const { Swarm } = await promptly(api.info() as Promise<{ Swarm: ApiMembership }>);
+    const { Swarm } = await promptly(api.info() as Promise<{ Swarm: ApiMembership }>, ANSWER_MS);
     return { id: Swarm.NodeID, state: Swarm.LocalNodeState };
   } catch (error) {
     return { id: '', state: `no answer: ${messageOf(error)}` };
   }
-}
-
-/** An engine's answer, if it comes within 10 s: the client's own calls wait forever. @throws Error when it does not come. */
-export async function promptly<T>(answer: Promise<T>): Promise<T> {
-  const tooLate = new Promise<never>((_, reject) => {
-    AbortSignal.timeout(ANSWER_MS).addEventListener('abort', () =>
-      reject(new Error(`nothing within ${ANSWER_MS / 1000} s`)),
-    );
-  });
-  return Promise.race([answer, tooLate]);
 }
 
 interface ApiMembership {

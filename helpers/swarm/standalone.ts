@@ -1,6 +1,7 @@
 import { imageName } from '../engine/images.ts';
 import { messageOf } from '../errors.ts';
-import { promptly } from './membership.ts';
+import { promptly } from '../waiting.ts';
+import { ANSWER_MS } from './membership.ts';
 import type { ApiPart } from './services.ts';
 import { laidOver } from './services.ts';
 import type { Node } from './swarm.ts';
@@ -29,7 +30,7 @@ export async function runStandalone(node: Node, also: ApiPart = {}): Promise<str
 /** Asks a node's engine for such a container. @returns why there is no answer where there is none within 10 s. */
 export async function viewStandalone(node: Node, id: string): Promise<Standalone | string> {
   try {
-    const { State, RestartCount } = await promptly(node.api.getContainer(id).inspect());
+    const { State, RestartCount } = await promptly(node.api.getContainer(id).inspect(), ANSWER_MS);
     return { running: State.Running, startedAt: State.StartedAt, restarts: RestartCount, pid: State.Pid };
   } catch (error) {
     return `no answer from ${node.name}: ${messageOf(error)}`;

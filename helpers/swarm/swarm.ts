@@ -3,6 +3,7 @@ import type Docker from 'dockerode';
 import { type Generation, generationOf } from '../catalogue/catalogue.ts';
 import { type EngineAddress, engineClient } from '../engine/client.ts';
 import { Inconclusive, Violation } from '../errors.ts';
+import { datagramByHand, pingByHand, probeByHand, trafficByHand } from '../observe/by-hand.ts';
 import { Capture, type CaptureOptions } from '../observe/capture.ts';
 import { ipvsChangesCommand } from '../observe/ipvs-over-time.ts';
 import { type LogPlaces, LogReader } from '../observe/logs.ts';
@@ -20,7 +21,7 @@ import {
   probeCommand,
   type SampleOf,
 } from '../observe/probe.ts';
-import { type Output, quote, Toolbox } from '../observe/shell.ts';
+import { type Plain, quote, type Run, Toolbox } from '../observe/shell.ts';
 import { Upstream } from '../observe/upstream.ts';
 import type { Stopwatch } from '../verdict/stopwatch.ts';
 import { type Convergence, converge, until } from '../waiting.ts';
@@ -101,9 +102,9 @@ export interface Among {
 /** A place from which traffic is sent: a task's network namespace, a node's, or a host outside the Swarm. */
 export class Vantage {
   readonly name: string;
-  readonly #run: (script: string, limitMs: number) => Promise<Output>;
+  readonly #run: Run;
 
-  constructor(name: string, run: (script: string, limitMs: number) => Promise<Output>) {
+  constructor(name: string, run: Run) {
     this.name = name;
     this.#run = run;
   }
@@ -122,6 +123,7 @@ export class Vantage {
     const { text, status } = await this.#run(
       probeCommand(PROBE, request),
       30_000 + held + operations * ((request.timeoutMs ?? 5000) + (request.intervalMs ?? 0)),
+      () => probeByHand(request),
     );
     if (status !== 0)
       throw new Inconclusive('observer', `the probe at ${this.name} ended with ${status}: ${text.trim()}`);
@@ -147,7 +149,7 @@ export class Vantage {
             ...request,
           };
     return async () => {
-      const end = await this.begin(probeCommand(PROBE, sustained));
+      const end = await this.begin(probeCommand(PROBE, sustained), () => trafficByHand(request));
       const lastMs = (request.timeoutMs ?? 5000) + (request.kind === 'hold' ? request.ms : 0);
       return async () => parseSamples(sustained, await end(lastMs), { stopped: true }) as SampleOf<R>[];
     };
@@ -156,11 +158,12 @@ export class Vantage {
   /**
    * Starts a command here that goes on beside whatever else is done here, and waits until it has printed something.
    *
+   * @param plain how anyone does the same by hand, where that is not the command itself.
    * @returns what sends it TERM, waits for its end, at most `lastMs` and what emulation takes, and gives all it printed.
    * @throws Inconclusive (observer) when it ends with another status than 0.
    */
-  async begin(command: string): Promise<(lastMs: number) => Promise<string>> {
-    const { end } = await this.#begin(command);
+  async begin(command: string, plain?: Plain): Promise<(lastMs: number) => Promise<string>> {
+    const { end } = await this.#begin(command, plain);
     return end;
   }
 
@@ -169,11 +172,11 @@ export class Vantage {
    * It begins at once; {@link Vantage.sending} is simpler where the end is all that counts.
    */
   async underway<R extends ProbeRequest>(request: R): Promise<Underway<R>> {
-    const { folder, end } = await this.#begin(probeCommand(PROBE, request));
+    const { folder, end } = await this.#begin(probeCommand(PROBE, request), () => trafficByHand(request));
     const lastMs = (request.timeoutMs ?? 5000) + (request.kind === 'hold' ? request.ms : 0);
     return {
       soFar: async () => {
-        const text = await this.must(`cat ${folder}/out`);
+        const text = await this.must(`cat ${folder}/out`, () => []);
         // Its last line may be half written.
         const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
         return lines.filter((line) => line !== '').map((line) => parseLine(request, line));
@@ -183,13 +186,14 @@ export class Vantage {
     };
   }
 
-  async #begin(command: string) {
+  async #begin(command: string, plain: Plain = () => [command]) {
     const script = [
       'folder=$(mktemp -d /tmp/ongoing.XXXXXX) && cd "$folder" || exit 1',
       `( ${command} & echo $! > pid; wait $!; echo $? > status ) > out 2>&1 &`,
       'until [ -s out ] || [ -s status ]; do sleep 0.05; done; echo "$folder"',
     ].join('\n');
-    const folder = (await this.must(`sh -c ${quote(script)}`)).trim();
+    const aside = () => plain().map((one) => `( ${one} ) > /tmp/meanwhile.$$ 2>&1 &`);
+    const folder = (await this.must(`sh -c ${quote(script)}`, aside)).trim();
     const end = async (lastMs: number, { stop = true } = {}) => {
       const script = [
         `cd ${folder} || exit 1`,
@@ -197,7 +201,9 @@ export class Vantage {
         // What a minute of traffic printed takes a console of the guest seconds, a tenth of it when packed.
         'until [ -s status ]; do sleep 0.05; done; gzip -c out | base64 -w 0; exit "$(cat status)"',
       ].join('; ');
-      const { text: packed, status } = await this.#run(`sh -c ${quote(script)}`, 60_000 + lastMs);
+      const { text: packed, status } = await this.#run(`sh -c ${quote(script)}`, 60_000 + lastMs, () => [
+        'cat /tmp/meanwhile.*; rm -f /tmp/meanwhile.*',
+      ]);
       const text = packed && gunzipSync(Buffer.from(packed, 'base64')).toString();
       if (status === 0) return text;
       const said = text.trim().slice(-300);
@@ -271,12 +277,15 @@ export class Vantage {
    * @param seconds how long an answer is waited for.
    */
   async ping(targets: readonly { to: string; bytes: number }[], seconds = 3): Promise<Echo[]> {
-    return parseEchoes(targets, await this.must(pingCommand(targets, seconds)));
+    return parseEchoes(
+      targets,
+      await this.must(pingCommand(targets, seconds), () => pingByHand(targets, seconds)),
+    );
   }
 
   /** Sends the same UDP datagram `count` times, from a fresh port. */
   async send(to: { address: string; port: number }, data: Buffer, count = 1): Promise<void> {
-    await this.must(datagramCommand(to, data, count));
+    await this.must(datagramCommand(to, data, count), () => [datagramByHand(to, data, count)]);
   }
 
   /** Starts to listen to what passes here; {@link Capture.stop} gives the packets. */
@@ -284,9 +293,9 @@ export class Vantage {
     return Capture.start(this.name, this.#run, options);
   }
 
-  /** Runs a command here. @throws Inconclusive (observer) when it fails. */
-  async must(script: string): Promise<string> {
-    const { text, status } = await this.#run(script, 60_000);
+  /** Runs a command here. @param plain see {@link Toolbox.run}. @throws Inconclusive (observer) when it fails. */
+  async must(script: string, plain?: Plain): Promise<string> {
+    const { text, status } = await this.#run(script, 60_000, plain);
     if (status !== 0)
       throw new Inconclusive(
         'observer',
@@ -326,8 +335,8 @@ export class Node {
     this.container = container;
     this.toolbox = toolbox;
     this.#time = time;
-    this.vantage = new Vantage(facts.name, (script, limitMs) =>
-      time.spend('observing', () => toolbox.run(script, { limitMs })),
+    this.vantage = new Vantage(facts.name, (script, limitMs, plain) =>
+      time.spend('observing', () => toolbox.run(script, { limitMs, plain })),
     );
   }
 
@@ -346,11 +355,7 @@ export class Node {
 
   /** Inside one of its namespaces: `name` is its file under /run/docker/netns. */
   within(name: string): Vantage {
-    return new Vantage(`${name} on ${this.name}`, (script, limitMs) =>
-      this.#time.spend('observing', () =>
-        this.toolbox.run(`nsenter --net=/proc/1/root/run/docker/netns/${name} ${script}`, { limitMs }),
-      ),
-    );
+    return this.#entering(`nsenter --net=/proc/1/root/run/docker/netns/${name}`, `${name} on ${this.name}`);
   }
 
   /** The sockets of its own namespace that wait for connections or datagrams. */
@@ -360,9 +365,17 @@ export class Node {
 
   /** From the network namespace of one of its processes. @param what it is, for messages. */
   inside(pid: number, what: string): Vantage {
-    const enter = `nsenter --net=/proc/${pid}/ns/net`;
-    return new Vantage(`${what} on ${this.name}`, (script, limitMs) =>
-      this.#time.spend('observing', () => this.toolbox.run(`${enter} ${script}`, { limitMs })),
+    return this.#entering(`nsenter --net=/proc/${pid}/ns/net`, `${what} on ${this.name}`);
+  }
+
+  #entering(enter: string, what: string): Vantage {
+    return new Vantage(what, (script, limitMs, plain) =>
+      this.#time.spend('observing', () =>
+        this.toolbox.run(`${enter} ${script}`, {
+          limitMs,
+          ...(plain && { plain: () => plain().map((one) => entered(enter, one)) }),
+        }),
+      ),
     );
   }
 
@@ -372,7 +385,9 @@ export class Node {
    */
   ipvsOverTime(namespace: string): Ongoing<IpvsChange[]> {
     return async () => {
-      const end = await this.within(namespace).begin(ipvsChangesCommand());
+      const end = await this.within(namespace).begin(ipvsChangesCommand(), () => [
+        "sh -c 'while :; do date; ipvsadm -Ln --exact; sleep 0.5; done'",
+      ]);
       return async () => parseIpvsChanges(await end(0));
     };
   }
@@ -394,7 +409,12 @@ export class Node {
       `kill -${signal} $(cat /proc/1/root/run/docker.pid)`,
       'while [ -d /proc/$(cat /proc/1/root/run/docker.pid 2>/dev/null || echo none) ]; do sleep 0.2; done',
     ];
-    await this.toolbox.must(script.join('; '));
+    const plain = () => [
+      signal === 'TERM'
+        ? 'systemctl stop docker.socket docker'
+        : 'systemctl kill -s KILL docker; systemctl stop docker.socket docker',
+    ];
+    await this.toolbox.must(script.join('; '), { plain });
   }
 
   /** Waits until its engine answers, as it should soon after it was started. @throws Inconclusive (lab) when it does not. */
@@ -405,7 +425,9 @@ export class Node {
 
   /** Has the node's init start its engine again; does not wait until it answers. */
   async startEngine(): Promise<void> {
-    await this.toolbox.must('rm -f /proc/1/root/run/engine-down');
+    await this.toolbox.must('rm -f /proc/1/root/run/engine-down', {
+      plain: () => ['systemctl start docker'],
+    });
     this.up = true;
   }
 
@@ -496,6 +518,12 @@ export class Node {
   }
 }
 
+/** A command as it is run in another namespace; what goes on beside the next ones keeps doing so. */
+function entered(enter: string, command: string): string {
+  const [, inner = '', rest = ''] = /^\( (.*) \)( > .* &)$/s.exec(command) ?? [];
+  return rest ? `( ${enter} ${inner} )${rest}` : `${enter} ${command}`;
+}
+
 /** Ours: an engine answers 5-10 s after it was started; the rest is for a loaded host. */
 const ENGINE_ANSWERS = { withinMs: 120_000, everyMs: 300 };
 
@@ -561,7 +589,7 @@ export class Swarm {
     time: Stopwatch,
   ): Swarm {
     const { host, consoles, logs, swarm } = where;
-    const lab = engineClient(where.engine);
+    const lab = engineClient(where.engine, 'lab');
     const toolbox = (name: string, facts: ToolboxFacts) => {
       const console = consoles && facts.console !== undefined ? `${consoles}/hvc${facts.console}` : undefined;
       return new Toolbox(name, { host, port: facts.shellPort, tls: swarm.tls, console });
@@ -570,7 +598,7 @@ export class Swarm {
       (facts) =>
         new Node(
           facts,
-          engineClient({ host, port: facts.enginePort, tls: swarm.tls }),
+          engineClient({ host, port: facts.enginePort, tls: swarm.tls }, facts.name),
           lab.getContainer(facts.container),
           toolbox(facts.name, facts.toolbox),
           time,
@@ -578,8 +606,8 @@ export class Swarm {
     );
     const outside = toolbox('outsider', swarm.outsider);
     const outsider = Object.assign(
-      new Vantage('the outsider', (script, limitMs) =>
-        time.spend('observing', () => outside.run(script, { limitMs })),
+      new Vantage('the outsider', (script, limitMs, plain) =>
+        time.spend('observing', () => outside.run(script, { limitMs, plain })),
       ),
       { address: swarm.outsider.address, toolbox: outside },
     );
@@ -774,6 +802,11 @@ export class Swarm {
     const [task] = (await this.service('client')).tasks;
     if (!task) throw new Inconclusive('lab', 'the client does not run');
     return this.inside(task);
+  }
+
+  /** Forgets what a clause started beside the Swarm: the next one, which shares it, starts its own, so that each can be judged by itself. */
+  forget(): void {
+    this.#upstream = undefined;
   }
 
   /** A DNS server on the outsider, which knows names of its own; started when it is first asked for. */

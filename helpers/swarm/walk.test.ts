@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { anySeed, chosen, walk } from './walk.ts';
+import { chosen, walk } from './walk.ts';
 
 const DEEDS = ['scale', 'update', 'kill'] as const;
 
@@ -14,7 +14,7 @@ test('a longer walk begins like a shorter one', () => {
 });
 
 test('every round does each deed once', () => {
-  const done = walk(DEEDS, anySeed(), 9).map(({ deed }) => deed);
+  const done = walk(DEEDS, 7, 9).map(({ deed }) => deed);
   for (const round of [0, 3, 6])
     assert.deepEqual(done.slice(round, round + 3).toSorted(), [...DEEDS].toSorted());
 });

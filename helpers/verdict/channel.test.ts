@@ -3,14 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import {
-  fileName,
-  type Judged,
-  judgementAttachment,
-  readCells,
-  readJudgement,
-  writeCell,
-} from './channel.ts';
+import { fileName, type Judged, judgementAttachment, readCells, readJudgement, tellCell } from './channel.ts';
 import { NO_TIME, unknownCell } from './model.ts';
 
 const judged: Judged = { clause: 'VIP-001', outcome: 'fail', reason: 'two-vips', node: 'w1', spent: NO_TIME };
@@ -46,7 +39,7 @@ test('facts about cells are found again, whatever their names hold, and a broken
   assert.equal(readCells(outDir).size, 0);
 
   const facts = { ...unknownCell('6.12 x 26.1.5/28.5.2'), kernel: '6.12.1', spent: { lab: 900 } };
-  writeCell(outDir, facts);
+  tellCell(outDir, facts);
   mkdirSync(join(outDir, 'cells'), { recursive: true });
   writeFileSync(join(outDir, 'cells', 'broken.json'), '{"name":"broken"}');
 

@@ -1,8 +1,15 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { SABOTAGE_PROJECT } from '../sabotage/plan.ts';
-import { type Cell, cellSchema, spentSchema, unknownCell } from './model.ts';
+import {
+  type Cell,
+  type CellRules,
+  cellSchema,
+  measurementSchema,
+  rulesSchema,
+  spentSchema,
+  unknownCell,
+} from './model.ts';
 
 /** The project's own folder for what runs leave. */
 export const DEFAULT_OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 'out');
@@ -10,10 +17,11 @@ export const DEFAULT_OUT_DIR = join(import.meta.dirname, '..', '..', 'reports', 
 /** Where this run leaves everything it has to say: the folder that the setting OUT_DIR names, else the project's own. */
 export const OUT_DIR = resolve(process.env.OUT_DIR?.trim() || DEFAULT_OUT_DIR);
 
-/** Where a run of a project leaves it: what a sabotage run finds does not replace verdicts. */
-export function outDirOf(project: string): string {
-  return project === SABOTAGE_PROJECT ? join(OUT_DIR, SABOTAGE_PROJECT) : OUT_DIR;
-}
+/** Where what `judge` finds out goes unless told otherwise. */
+export const JUDGED_DIR = join(import.meta.dirname, '..', '..', 'reports', 'judged');
+
+/** Environment variable that names the folder of a run, or of an opened bundle, whose transcripts are judged instead of a lab. */
+export const REPLAY_VARIABLE = 'SWARMPROOF_REPLAY';
 
 const judgedSchema = z.strictObject({
   clause: z.string(),
@@ -23,6 +31,7 @@ const judgedSchema = z.strictObject({
   node: z.string().optional(),
   spent: spentSchema,
   pace: z.number().optional(),
+  measurements: z.array(measurementSchema).optional(),
 });
 
 /** What a worker concluded about one clause; the reporter combines it with how the test ended. */
@@ -65,22 +74,49 @@ export function fileName(name: string): string {
   return name.replaceAll(/[^\w.+-]+/g, '-').replace(/^\.+/, '-') || '-';
 }
 
-/** Called by set-up as soon as it knows a cell, or knows that the cell's lab will never come up. */
-export function writeCell(outDir: string, facts: CellFacts): void {
-  const folder = join(outDir, 'cells');
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(
-    join(folder, `${fileName(facts.name)}.json`),
-    JSON.stringify(cellFactsSchema.parse(facts), null, 2),
-  );
+/** Where the transcript of a clause lies, relative to the folder of the run. @param repeat counted from 0. */
+export function transcriptPath({
+  cell,
+  clause,
+  repeat,
+}: {
+  cell: string;
+  clause: string;
+  repeat: number;
+}): string {
+  const name = repeat === 0 ? clause : `${clause}-${repeat + 1}`;
+  return join('transcripts', fileName(cell), `${name}.jsonl.gz`);
 }
 
-/** The facts of all cells set-up wrote, by name. A file that cannot be read yields an unknown cell that says so. */
+/** Called as soon as a cell is known, or known never to come up; the first to know tells. Readers never find half of it. */
+export function tellCell(outDir: string, facts: CellFacts): void {
+  const folder = join(outDir, 'cells');
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, `${fileName(facts.name)}.json`);
+  if (existsSync(file)) return;
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, JSON.stringify(cellFactsSchema.parse(facts), null, 2));
+  renameSync(own, file);
+}
+
+/** The facts of all cells that were told, by name. A file that cannot be read yields an unknown cell that says so. */
 export function readCells(outDir: string): Map<string, CellFacts> {
   const files = namesIn(join(outDir, 'cells')).filter((name) => name.endsWith('.json'));
   return new Map(
-    files.map((name) => readCell(join(outDir, 'cells', name), name)).map((cell) => [cell.name, cell]),
+    files
+      .map((name) => readCell(join(outDir, 'cells', name), name))
+      .map((cell) => [cell.name, { ...cell, ...rulesOf(outDir, cell.name) }]),
   );
+}
+
+function rulesOf(outDir: string, cell: string): { rules?: CellRules } {
+  const file = join(outDir, rulesFile(cell, 'json'));
+  return existsSync(file) ? { rules: rulesSchema.parse(JSON.parse(readFileSync(file, 'utf8'))) } : {};
+}
+
+/** Where a cell's rule document lies, below the folder of the run: its text, how it differs from the one on record, and what is told of both. */
+export function rulesFile(cell: string, kind: 'md' | 'diff' | 'json'): string {
+  return join('rules', `${fileName(cell)}.${kind}`);
 }
 
 function readCell(path: string, name: string): CellFacts {

@@ -28,6 +28,22 @@ const nodeSchema = z.strictObject({
   address: z.string().describe('Address of the node on the lab network.'),
 });
 
+/** What is told of the rules of a cell. */
+export const rulesSchema = z.strictObject({
+  path: z
+    .string()
+    .describe('Rules, IPVS, settings and interfaces of each node, relative to the folder of verdict.json.'),
+  document: z
+    .string()
+    .nullable()
+    .describe('The document on record for this engine and kernel, in docs/rules; null when there is none.'),
+  changedLines: z
+    .int()
+    .nonnegative()
+    .nullable()
+    .describe('Lines that differ from that document; null without one.'),
+});
+
 /** One kernel, its engines and its nodes: what a verdict holds for. A fact that is not known is null. */
 export const cellSchema = z.strictObject({
   name: z.string().describe('Name of the cell, which is the name of its Playwright project.'),
@@ -37,6 +53,9 @@ export const cellSchema = z.strictObject({
   qemu: z.string().nullable().describe('QEMU version; null too when the lab is not a virtual machine.'),
   accelerator: z.string().nullable().describe('What ran the virtual machine, for example kvm or tcg.'),
   images: z.record(z.string(), imageSchema).nullable().describe('Images in use, by name.'),
+  rules: rulesSchema
+    .optional()
+    .describe('What the engines programmed for the stack of reference; absent when it was not run.'),
   error: z.string().optional().describe('Why the lab never came up; absent when it did.'),
 });
 
@@ -44,6 +63,18 @@ const evidenceSchema = z.strictObject({
   name: z.string().describe('What the evidence shows, as the clause named it.'),
   contentType: z.string(),
   path: z.string().describe('File, relative to the folder of verdict.json.'),
+});
+
+/** A number that a clause measured beside judging; what names mean is said in `MEASURES`. */
+export const measurementSchema = z.strictObject({
+  name: z.string().describe('What was measured, for example convergence-scale-up.'),
+  value: z.number(),
+  unit: z
+    .enum(['ms', 'share', 'ratio'])
+    .describe(
+      'share: of all requests, from 0 to 1; ratio: to the same without what is measured, within the same run.',
+    ),
+  samples: z.int().positive().describe('How many requests or events the value rests on.'),
 });
 
 /** The verdict on one clause in one cell. */
@@ -82,6 +113,17 @@ export const clauseVerdictSchema = z.strictObject({
       'How many times slower than the lab in which bounds were calibrated this one was; bounds were stretched by it.',
     ),
   evidence: z.array(evidenceSchema),
+  measurements: z
+    .array(measurementSchema)
+    .default([])
+    .describe('What was measured meanwhile; it decides no verdict.'),
+  transcript: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe(
+      'Everything the clause asked and was answered, relative to the folder of verdict.json; null where nothing was asked.',
+    ),
   provenBy: z
     .array(z.string())
     .describe('Sabotages that were shown to turn this clause red, by the proof on record.'),
@@ -138,8 +180,12 @@ export type Verdict = (typeof VERDICTS)[number];
 export type Spent = z.infer<typeof spentSchema>;
 /** What is known about one cell. */
 export type Cell = z.infer<typeof cellSchema>;
+/** What is told of the rules of a cell. */
+export type CellRules = z.infer<typeof rulesSchema>;
 /** The verdict on one clause in one cell. */
 export type ClauseVerdict = z.infer<typeof clauseVerdictSchema>;
+/** A number measured by a clause. */
+export type Measurement = z.infer<typeof measurementSchema>;
 /** One piece of evidence, saved beside the verdict. */
 export type Evidence = z.infer<typeof evidenceSchema>;
 /** Why a run ended. */

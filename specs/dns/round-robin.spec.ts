@@ -23,6 +23,7 @@ import {
   watch,
   wrongOnEach,
 } from '../../fixtures/domain.ts';
+import { measureByName, measureDns } from '../../fixtures/measure.ts';
 import { roundRobin } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
@@ -55,7 +56,7 @@ test(
 );
 
 test(
-  ...clause('DNS-003', async ({ swarm, evidence }) => {
+  ...clause('DNS-003', async ({ swarm, evidence, measure }) => {
     const client = await swarm.client();
     // Each query comes from a port of its own, and nothing is cached: the engine shuffles for every answer.
     const orders = async (name: string, count: number) => {
@@ -75,11 +76,12 @@ test(
     const seen = Object.entries(two).flatMap(([order, count]) => (count > 0 ? [order] : []));
     await evidence('chances of two', { counts: two, missedByChance: missProbability(2, 40).any });
     judge('orders of two records', sameMembers(Object.keys(two), seen));
+    await measureDns(measure, client, 'three');
   }),
 );
 
 test(
-  ...clause('DNS-004', async ({ swarm, evidence }) => {
+  ...clause('DNS-004', async ({ swarm, evidence, measure }) => {
     const client = await swarm.client();
     const tasks = hostNamesOf(await swarm.service('two'));
     const count = trialsForShare(tasks.length, OURS.fairShare, OURS.falseAlarm);
@@ -100,6 +102,16 @@ test(
     const shares = shareWithin(counts, OURS.fairShare.low, OURS.fairShare.high);
     await evidence('shares', { counts, ...shares });
     judge('shares of the tasks', shares);
+    const to = addressesOf(await swarm.service('two'), 'front').map((address) =>
+      endpoint(address, HTTP_PORT),
+    );
+    const direct = await client.probe({
+      kind: 'http',
+      to,
+      count: Math.ceil(count / to.length),
+      rounds: true,
+    });
+    measureByName(measure, samples, direct);
   }),
 );
 

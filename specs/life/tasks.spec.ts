@@ -11,6 +11,7 @@ import {
   mountedNamespaces,
   type NamespaceState,
   networkIn,
+  now,
   type Swarm,
   service,
   serviceIn,
@@ -22,9 +23,10 @@ import { clause, expect, startWith, test } from '../../fixtures/test.ts';
 startWith(lifecycle);
 
 test(
-  ...clause('LIFE-001', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence }) => {
+  ...clause('LIFE-001', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence, measure }) => {
     const view = await swarm.view();
     const killed = ['web', 'records'].map((name) => first(serviceIn(view, name).tasks));
+    const started = now();
     await Promise.all(killed.map((task) => swarm.kill(task)));
     const successions = () =>
       Promise.all(
@@ -46,6 +48,7 @@ test(
     await converge('names and balancers follow', disagreements, PROMISED.namesFollowTasks).finally(() =>
       evidence('what all witnesses say', seen),
     );
+    measure('convergence-task-death', now() - started - PROMISED.namesFollowTasks.holdMs);
 
     const replaced = await successions();
     await evidence('the killed tasks and their successors', replaced);

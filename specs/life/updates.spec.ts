@@ -14,6 +14,7 @@ import {
   hostNamesOf,
   markOfVip,
   meanwhile,
+  now,
   pass,
   type Swarm,
   sameMembers,
@@ -23,6 +24,7 @@ import {
   watch,
   wrongOnEach,
 } from '../../fixtures/domain.ts';
+import { measureFailures } from '../../fixtures/measure.ts';
 import { lifecycle, SECOND, SOLO_PORT, WEB_PORT } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
@@ -98,7 +100,7 @@ test(
 );
 
 test(
-  ...clause('LIFE-007', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence }) => {
+  ...clause('LIFE-007', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence, measure }) => {
     const view = await swarm.view();
     const web = serviceIn(view, 'web');
     const to = endpoint(vipOf(web, 'front'), HTTP_PORT);
@@ -115,17 +117,20 @@ test(
       },
       async () => {
         const UpdateConfig = { Order: 'start-first', Parallelism: 1, Monitor: SECOND };
+        const started = now();
         await swarm.update('web', { UpdateConfig, TaskTemplate: { ForceUpdate: 1 } });
         await updated(swarm, 'web', 'completed');
         await swarm.settled(OURS.taskReplaced);
+        measure('convergence-update', now() - started - OURS.taskReplaced.holdMs);
         await pass(OURS.quietMs);
       },
       (requests) => evidence('requests during the update', requests),
     );
-    const now = await swarm.service('web');
+    measureFailures(measure, 'failed-update', seen.one, seen.other, seen.outside);
+    const after = await swarm.service('web');
     const lives = await swarm.lives('web');
     await evidence('tasks', lives);
-    for (const { slot, life } of lives.filter(({ id }) => now.tasks.some((task) => task.id === id))) {
+    for (const { slot, life } of lives.filter(({ id }) => after.tasks.some((task) => task.id === id))) {
       const former = lives.find((task) => task.slot === slot && web.tasks.some(({ id }) => id === task.id));
       expect(
         Number(former?.life?.finishedAt) - Number(life?.startedAt),
@@ -136,7 +141,7 @@ test(
       judge(`requests from ${from}`, allAnswered(samples, 50));
       judge(
         `tasks that answered ${from}, old and new`,
-        sameMembers([...hostNamesOf(web), ...hostNamesOf(now)], [...new Set(answeredBy(samples))]),
+        sameMembers([...hostNamesOf(web), ...hostNamesOf(after)], [...new Set(answeredBy(samples))]),
       );
     }
   }),

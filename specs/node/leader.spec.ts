@@ -16,13 +16,14 @@ import {
   usersOf,
   viewNodes,
 } from '../../fixtures/domain.ts';
+import { measureFailures } from '../../fixtures/measure.ts';
 import { governed, VOTE_PORT } from '../../fixtures/stacks.ts';
 import { clause, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(governed, { managers: 3, workers: 1 });
 
 test(
-  ...clause('NODE-006', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
+  ...clause('NODE-006', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence, measure }) => {
     const before = await swarm.view();
     const former = leaderIn(await viewNodes(swarm.manager.api));
     const lost = swarm.node(first(former));
@@ -70,11 +71,13 @@ test(
           },
           PROMISED.leaderElected,
         );
+        measure('convergence-leader-loss', times['another leads']);
         for (let i = 1; i <= 5; i += 1) await swarm.create(service(`new${i}`, { on: ['m3', 'w1'] }));
         times['new services, after that'] = await swarm.settled(PROMISED.tasksMoved);
       },
       (seen) => evidence('requests', seen),
     );
+    measureFailures(measure, 'failed-leader-loss', ...Object.values(traffic));
     const after = await swarm.view();
     const holders = await holdersOfAddresses(swarm, after);
     await evidence('before and after', { times, former, before, after, holders });

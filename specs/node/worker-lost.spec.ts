@@ -5,6 +5,7 @@ import {
   converge,
   endpoint,
   meanwhile,
+  now,
   pass,
   type Swarm,
   sameMembers,
@@ -16,13 +17,14 @@ import {
   usersOf,
   viewNodes,
 } from '../../fixtures/domain.ts';
+import { measureFailures } from '../../fixtures/measure.ts';
 import { AGENT_PORT, STORE_PORT, spread, VOTE_PORT } from '../../fixtures/stacks.ts';
 import { clause, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(spread, { spares: 1 });
 
 test(
-  ...clause('NODE-003', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
+  ...clause('NODE-003', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence, measure }) => {
     const before = await swarm.view();
     const w1 = swarm.node('w1');
     const entries = swarm.nodes.filter((node) => node !== w1);
@@ -35,6 +37,7 @@ test(
       usersOf({ swarm, client, entries }, serviceIn(before, 'vote'), VOTE_PORT),
       async () => {
         // The cable first: what dies tells nobody, not even by refusing connections.
+        const started = now();
         await w1.cut();
         const lost = w1.lose();
         [times['names and balancers rid of w1'] = 0, times['w1 down'] = 0] = await Promise.all([
@@ -48,9 +51,11 @@ test(
         await lost;
         noticed = await clockAt(swarm.outsider);
         times['tasks moved, after that'] = await swarm.settled(PROMISED.tasksMoved);
+        measure('convergence-node-loss', now() - started - PROMISED.tasksMoved.holdMs);
       },
       (seen) => evidence('requests', seen),
     );
+    measureFailures(measure, 'failed-node-loss', traffic.client, traffic.outsider);
     const after = await swarm.view();
     await evidence('times in ms, and services', { times, before, after });
     judge('tasks left behind on w1', sameMembers([], namesOn('w1', after)));
@@ -63,7 +68,7 @@ test(
   ...clause('NODE-004', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
     const w1 = swarm.node('w1');
     const before = await viewNodes(swarm.manager.api);
-    const started = performance.now();
+    const started = now();
     await w1.cut();
 
     // Both sides go on: w1 keeps its tasks, since nobody can tell it to end them, and the others start as many anew.
@@ -76,7 +81,7 @@ test(
       },
       PROMISED.tasksMoved,
     );
-    await pass(Math.max(0, PARTITION_MS - (performance.now() - started)));
+    await pass(Math.max(0, PARTITION_MS - (now() - started)));
     await evidence('while it is cut off', await swarm.view());
 
     await w1.mend();

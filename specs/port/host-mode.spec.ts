@@ -27,6 +27,7 @@ import {
   viewTaskPorts,
   watch,
 } from '../../fixtures/domain.ts';
+import { measureWay } from '../../fixtures/measure.ts';
 import { PUBLISHED, publishing } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
@@ -47,7 +48,7 @@ function judgeHostMode({ nodes }: Swarm, { name, tasks }: ServiceView, seen: Rec
 }
 
 test(
-  ...clause('PORT-003', async ({ swarm, evidence }) => {
+  ...clause('PORT-003', async ({ swarm, evidence, measure }) => {
     const view = await swarm.view();
     const hosted = serviceIn(view, 'hosted');
     const seen = await askEveryNode(swarm, PUBLISHED.hosted, { count: REQUESTS });
@@ -82,6 +83,10 @@ test(
       const servers = (sandbox.ipvs ?? []).flatMap((one) => one.realServers.map(({ address }) => address));
       judge(`real servers of the mesh on ${node}`, sameMembers(balanced, servers), { node });
     }
+    // The same node's own task in host mode, and the mesh where it has to cross to another node.
+    const way = swarm.managers.map(({ address }) => endpoint(address, PUBLISHED.both));
+    const direct = swarm.workers.map(({ address }) => endpoint(address, PUBLISHED.hosted));
+    await measureWay(measure, 'mesh', swarm.outsider, { way, direct });
   }),
 );
 

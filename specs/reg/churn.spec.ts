@@ -2,6 +2,7 @@ import { PROMISED } from '../../fixtures/bounds.ts';
 import {
   chosen,
   converge,
+  now,
   type Step,
   type Swarm,
   sameMembers,
@@ -37,10 +38,10 @@ const STEPS = DAILY.length;
 test(
   ...clause('REG-013', { disturbs: true, limitMs: LIMIT_MS }, async ({ swarm, evidence, soakMs }) => {
     const seed = seedOf('REG-013');
-    const until = performance.now() + soakMs;
+    const until = now() + soakMs;
     let steps = 0;
     for (const step of walk<Deed>([...DAILY, 'restart'], seed, MOST_STEPS)) {
-      if (performance.now() > until) break;
+      if (now() > until) break;
       steps += 1;
       await stepped(swarm, step, `step ${steps} of SEED=${seed}`, evidence);
     }

@@ -6,27 +6,32 @@ import {
   first,
   HTTP_PORT,
   meanwhile,
+  now,
   sameMembers,
   serviceIn,
   vipOf,
 } from '../../fixtures/domain.ts';
+import { measureFailures } from '../../fixtures/measure.ts';
 import { lifecycle, WEB_PORT } from '../../fixtures/stacks.ts';
 import { clause, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(lifecycle);
 
 test(
-  ...clause('SCALE-005', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence }) => {
+  ...clause('SCALE-005', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence, measure }) => {
     const view = await swarm.view();
     const web = serviceIn(view, 'web');
     const containers = async () => (await swarm.service('web')).tasks.map(({ container }) => container);
-    const scaled = async (replicas: number) => {
+    const scaled = async (replicas: number, event: 'up' | 'down') => {
+      const started = now();
       await swarm.scale('web', replicas);
       const wrong = async () => {
         const { length } = await containers();
         return length === replicas ? (await swarm.agreement()).problems : [`${length} tasks run`];
       };
+      const { holdMs } = OURS.taskReplaced;
       await converge(`web runs ${replicas} tasks`, wrong, OURS.taskReplaced);
+      measure(`convergence-scale-${event}`, now() - started - holdMs);
       return containers();
     };
     const before = await containers();
@@ -40,11 +45,12 @@ test(
         outside: swarm.outsider.sending({ kind: 'http', to: endpoint(swarm.manager.address, WEB_PORT) }),
       },
       async () => {
-        seen.push(await scaled(5));
-        seen.push(await scaled(3));
+        seen.push(await scaled(5, 'up'));
+        seen.push(await scaled(3, 'down'));
       },
       (requests) => evidence('containers, and requests meanwhile', { seen, requests }),
     );
+    measureFailures(measure, 'failed-scale', inside, outside);
     const [, more = [], fewer = []] = seen;
     judge(
       'containers that stay',

@@ -3,6 +3,7 @@ import {
   answeredBy,
   attachments,
   chainRules,
+  clockAt,
   complaint,
   converge,
   endpoint,
@@ -168,7 +169,7 @@ test(
     const [before] = await swarm.service('here').then(({ tasks }) => tasks);
     judge('tasks before', sameMembers([`${before?.pid}`], await workloads(node)), { node: node.name });
 
-    const since = Date.now();
+    const since = await clockAt(node.vantage);
     await node.configureEngine({ 'live-restore': true });
     judge('tasks that outlive the engine', sameMembers([], await workloads(node)), { node: node.name });
     await converge(

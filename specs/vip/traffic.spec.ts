@@ -24,6 +24,7 @@ import {
   vipOf,
   watch,
 } from '../../fixtures/domain.ts';
+import { measureWay } from '../../fixtures/measure.ts';
 import { virtualIps } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
@@ -60,7 +61,7 @@ test(
 );
 
 test(
-  ...clause('VIP-018', async ({ swarm, evidence }) => {
+  ...clause('VIP-018', async ({ swarm, evidence, measure }) => {
     const view = await swarm.view();
     const front = networkIn(view, 'front');
     const three = serviceIn(view, 'three');
@@ -93,6 +94,8 @@ test(
         `-d ${front.subnet} -m ipvs --ipvs -j SNAT --to-source ${balancer}`,
       );
     }
+    const way = [endpoint(vipOf(three, 'front'), HTTP_PORT)];
+    await measureWay(measure, 'vip', await swarm.client(), { way, direct: tasks });
   }),
 );
 

@@ -33,7 +33,16 @@ export function exampleClause(facts: Partial<ClauseVerdict>): ClauseVerdict {
     durationMs: 1500,
     pace: 1,
   } as const;
-  return { ...known, ...seen, evidence: [], provenBy: [], survived: [], ...facts };
+  return {
+    ...known,
+    ...seen,
+    evidence: [],
+    measurements: [],
+    transcript: null,
+    provenBy: [],
+    survived: [],
+    ...facts,
+  };
 }
 
 /** A verdict file for tests. */

@@ -1,0 +1,92 @@
+/** What the suite's own programs do, in commands that anyone has: for scripts that show a defect without this suite. */
+
+import type { ProbeRequest, Question } from './probe.ts';
+import { quote } from './shell.ts';
+
+/** So many questions fit into one command that a reader still follows. */
+const MOST_QUESTIONS = 24;
+
+/** The same traffic as `probe` sends, one command for each target. */
+export function probeByHand(request: ProbeRequest): string[] {
+  const count = request.count ?? 1;
+  const seconds = Math.ceil((request.timeoutMs ?? 5000) / 1000);
+  switch (request.kind) {
+    case 'dns':
+      return [dig(request.server, repeated(request.questions, count), { proto: request.proto })];
+    case 'http':
+      return targets(request.to).map((to) => curl(`http://${to}`, { count, seconds, path: request.path }));
+    case 'name': {
+      const { server, question, port, path } = request;
+      const address = `$(${dig(server, [question], { short: true })} | head -n 1)`;
+      // One name, one connection: the address is asked for anew each time.
+      return Array.from(
+        { length: Math.min(count, MOST_QUESTIONS) },
+        () => `sh -c ${quote(curl(`http://${address}:${port}`, { count: 1, seconds, path }))}`,
+      );
+    }
+    case 'udp':
+      return targets(request.to).map(
+        (to) => `sh -c ${quote(`echo hello | socat -t ${seconds} - UDP:${to}`)}`,
+      );
+    case 'hold':
+      return targets(request.to).map(
+        (to) =>
+          `sh -c ${quote(`for i in $(seq ${Math.ceil(request.ms / (request.everyMs ?? 1000))}); do echo line $i; sleep ${(request.everyMs ?? 1000) / 1000}; done | socat - TCP:${to}`)}`,
+      );
+    case 'ping':
+      return targets(request.to).map((to) => `ping -n -c ${count} -W ${seconds} ${to}`);
+  }
+}
+
+/** Traffic without end, as `Vantage.sending` has it: one line of `sh`. */
+export function trafficByHand(request: ProbeRequest): string[] {
+  const once = probeByHand({ ...request, count: 1 }).join('; ');
+  return [`sh -c ${quote(`while :; do ${once}; sleep ${(request.intervalMs ?? 200) / 1000}; done`)}`];
+}
+
+/** An echo request that may not be fragmented. */
+export function pingByHand(wanted: readonly { to: string; bytes: number }[], seconds: number): string[] {
+  return wanted.map(({ to, bytes }) => `ping -n -M do -c 1 -W ${seconds} -s ${bytes} ${to}`);
+}
+
+/** The same datagram several times. */
+export function datagramByHand(to: { address: string; port: number }, data: Buffer, count: number): string {
+  const octal = [...data].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
+  return `sh -c ${quote(`for i in $(seq ${count}); do printf '${octal}' | socat -u - UDP:${to.address}:${to.port}; done`)}`;
+}
+
+function targets(to: string | readonly string[]): string[] {
+  return [...new Set([to].flat())];
+}
+
+function repeated(questions: readonly Question[], count: number): Question[] {
+  return Array.from({ length: count }, () => questions)
+    .flat()
+    .slice(0, MOST_QUESTIONS);
+}
+
+function dig(
+  server: string,
+  questions: readonly Question[],
+  { proto, short = false }: { proto?: 'udp' | 'tcp' | undefined; short?: boolean },
+): string {
+  const [, address = server, port] = /^(\S+):(\d+)$/.exec(server) ?? [];
+  const words = [
+    'dig',
+    `@${address}`,
+    ...(port ? ['-p', port] : []),
+    ...(short ? ['+short'] : ['+noall', '+comments', '+answer']),
+    ...(proto === 'tcp' ? ['+tcp'] : []),
+    ...questions.flatMap(({ name, type }) => [name, type]),
+  ];
+  return words.map(quote).join(' ');
+}
+
+function curl(
+  url: string,
+  { count, seconds, path = '/' }: { count: number; seconds: number; path?: string | undefined },
+): string {
+  // Each request a connection of its own; curl counts, and the server does not mind the fragment it never sees.
+  const many = count > 1 ? `#[1-${count}]` : '';
+  return `curl -sS -m ${seconds} -H "Connection: close" "${url}${path}${many}"`;
+}

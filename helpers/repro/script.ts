@@ -1,0 +1,271 @@
+/**
+ * `repro.sh`: what a clause did and looked at, as a script of plain commands that shows the same on any Swarm of that version,
+ * without this suite. Made from the clause's transcript, so that it can do nothing that the suite did not.
+ */
+
+import type { SwarmFacts } from '../swarm/facts.ts';
+import { createNetworkBody, createServiceBody, type Stack } from '../swarm/services.ts';
+import type { Transcript } from '../transcript/file.ts';
+import type { Entry, Json } from '../transcript/transcript.ts';
+import { elsewhere, Known, OUTSIDER, variable, word } from './known.ts';
+import { type Command, changeByHand, lookByHand, parseRequest } from './requests.ts';
+
+/** What is said at the head of the script. */
+export interface Told {
+  clause: string;
+  title: string;
+  statement: string;
+  /** Documents that promise it. */
+  sources: readonly string[];
+  /** What was seen instead, in the words of the verdict. */
+  seen: string;
+  /** The known defect, where it is one. */
+  defect?: string | undefined;
+  kernel?: string | undefined;
+}
+
+/** One line of the script, before it is known which of its kind stay. */
+interface Line {
+  text: string;
+  /** `change`: it stays. `look`: of equal ones between two changes the last stays. */
+  kind: 'change' | 'look';
+  /** When it was done, and answered (ms since the clause began). */
+  at: number;
+  until: number;
+  /** How it was refused, where it was. */
+  refused?: string | undefined;
+}
+
+/** Ours: what takes less than this is no waiting. */
+const WAIT_MS = 2000;
+
+/** The script of a clause that was judged. */
+export function reproScript(transcript: Transcript, told: Told): string {
+  const { lease, stack } = transcript.head as unknown as { lease: { swarm: SwarmFacts }; stack: Stack };
+  const { nodes, outsider } = lease.swarm;
+  const members = nodes.filter(({ role }) => role !== 'spare');
+  // Where there is no Swarm yet, the first engine founds it.
+  const manager = members.find(({ role }) => role === 'manager')?.name ?? nodes[0]?.name ?? '';
+  const known = new Known([...nodes, { name: OUTSIDER, address: outsider.address }]);
+  const limits = new Set<string>();
+
+  const render = ({ command, unsaid }: Command, node: string): string | undefined => {
+    for (const one of unsaid) limits.add(`not said by flags: ${one}`);
+    if (command === undefined) return undefined;
+    const text = typeof command === 'string' ? command : elsewhere(command);
+    // `docker` speaks to the manager; what goes to an engine's socket is done beside it.
+    if (node === manager && !text.startsWith('curl '))
+      return typeof command === 'string' ? command : command.map(word).join(' ');
+    return `on ${word(known.renamed(node))} ${word(text)}`;
+  };
+
+  const setUp = [
+    ...stack.networks.map((one) => createNetworkBody(one)),
+    ...stack.services.map((one) =>
+      createServiceBody(
+        one,
+        members.map(({ name }) => name),
+      ),
+    ),
+  ].map((body) => {
+    const kind = 'Driver' in body ? 'networks' : 'services';
+    const request = {
+      method: 'POST',
+      path: `/${kind}/create`,
+      query: new URLSearchParams(),
+      body: body as Record<string, Json>,
+    };
+    return render(changeByHand(request, known), manager) ?? '';
+  });
+
+  const byHand = new Map(
+    transcript.entries.flatMap((entry) => (entry.plain ? [[questionOf(entry), entry.plain]] : [])),
+  );
+  const lines: Line[] = [];
+  const answered = transcript.entries.toSorted((one, other) => one.at - other.at);
+  for (const entry of answered) {
+    known.learn(entry);
+    lines.push(...linesOf(entry, { known, byHand, limits, render }));
+  }
+  const steps = withWaits(lastOfEqual(lines));
+  const text = [...setUp, ...(setUp.length > 0 ? ['settle'] : []), ...steps].join('\n');
+  return [
+    ...head(told, transcript, { nodes, manager }, limits),
+    ...preamble(text, nodes),
+    ...(setUp.length > 0 ? ['', '# What runs when the clause begins.', ...setUp, 'settle'] : []),
+    '',
+    '# What the clause did and looked at, in its order. Compare the last answers with "Promised" and "Seen" above.',
+    ...steps,
+    '',
+  ].join('\n');
+}
+
+/** What the lines of the script are made with. */
+interface Context {
+  known: Known;
+  /** Commands by hand, by question: a transcript has them with the first of equal ones. */
+  byHand: ReadonlyMap<string, string[]>;
+  /** What the script does not do as the suite did. */
+  limits: Set<string>;
+  render: (command: Command, node: string) => string | undefined;
+}
+
+function questionOf({ to, ask }: Entry): string {
+  return `${to}\n${ask}`;
+}
+
+function linesOf(entry: Entry, { known, byHand, limits, render }: Context): Line[] {
+  const [kind, node = ''] = entry.to.split(' ');
+  const time = { at: entry.at, until: entry.at + (entry.ms ?? 0) };
+  if (kind === 'api' && node === 'lab') {
+    const { method, path } = parseRequest(entry.ask);
+    if (method !== 'GET') limits.add(`done to the machines themselves, by hand: ${method} ${path}`);
+    return [];
+  }
+  if (kind === 'api') {
+    const request = parseRequest(entry.ask);
+    const looks = request.method === 'GET';
+    const text = render(looks ? lookByHand(request, known) : changeByHand(request, known), node);
+    if (text === undefined) return [];
+    return [{ text, kind: looks ? 'look' : 'change', ...time, refused: refusalOf(entry) }];
+  }
+  if (kind !== 'shell') return [];
+  const commands = byHand.get(questionOf(entry)) ?? [entry.ask];
+  return commands.flatMap((command): Line[] => {
+    if (/\/usr\/bin\/(?:probe|workload)\b/.test(command)) {
+      limits.add(`needs a program of the suite: ${command.slice(0, 100)}`);
+      return [];
+    }
+    return [{ text: onNode(node, command, known), kind: 'look', ...time }];
+  });
+}
+
+/** A command beside a node: in a task's network namespace where it is one's, whatever node that task is on elsewhere. */
+function onNode(node: string, command: string, known: Known): string {
+  const [, pid = '', inner = ''] = /^nsenter --net=\/proc\/(\d+)\/ns\/net (.*)$/s.exec(command) ?? [];
+  const task = known.task({ node, pid });
+  if (task)
+    return `in_task ${task.service} ${word(task.slot.startsWith('$') ? known.renamed(node) : task.slot)} ${word(known.generally(inner))}`;
+  return `on ${word(known.renamed(node))} ${word(known.generally(command))}`;
+}
+
+function refusalOf({ error }: Entry): string | undefined {
+  return error && (error.api ? `${error.message}`.trim() : `no answer: ${error.message}`);
+}
+
+/** Of equal looks between two changes the last one stays: the clause asked until it had seen enough. */
+function lastOfEqual(lines: readonly Line[]): Line[] {
+  const kept: Line[] = [];
+  let after = new Set<string>();
+  for (const line of lines.toReversed()) {
+    if (line.kind === 'change') after = new Set();
+    else if (after.has(line.text)) continue;
+    else after.add(line.text);
+    kept.unshift(line);
+  }
+  // What the API says beside that is looked at once, at the end.
+  const lastChange = kept.findLastIndex(({ kind }) => kind === 'change');
+  return kept.filter(
+    ({ kind, text }, i) => kind === 'change' || i > lastChange || !/^(?:on \S+ ')?docker /.test(text),
+  );
+}
+
+function withWaits(lines: readonly Line[]): string[] {
+  let until = 0;
+  return lines.flatMap(({ text, kind, at, until: end, refused }) => {
+    const wait = at - until;
+    until = Math.max(until, end);
+    return [
+      ...(wait >= WAIT_MS ? [`sleep ${Math.ceil(wait / 1000)}`] : []),
+      ...(refused && kind === 'change' ? [`# Refused then: ${refused.split('\n')[0]}`] : []),
+      text,
+    ];
+  });
+}
+
+function head(
+  told: Told,
+  { head: { startedAt } }: Transcript,
+  { nodes, manager }: { nodes: SwarmFacts['nodes']; manager: string },
+  limits: Set<string>,
+): string[] {
+  const engines = nodes.map(({ name, role, engine }) => `${name} (${role}) ${engine}`).join(', ');
+  const spare = nodes.some(({ role }) => role === 'spare')
+    ? ' (spares run an engine and are no members)'
+    : '';
+  const said = [
+    `${told.clause}: ${told.title}`,
+    '',
+    `Promised: ${told.statement}`,
+    ...told.sources.map((source) => `          (${source})`),
+    `Seen: ${told.seen}`,
+    ...(told.defect ? [`Known as: ${told.defect}`] : []),
+    '',
+    `Seen on ${startedAt.slice(0, 10)} with Docker Engine ${engines}; kernel ${told.kernel ?? 'not known'}.`,
+    '',
+    `Needs a Swarm of that version, of managers and workers as above${spare}, with nothing on it. Run it where docker speaks to`,
+    `${manager}. Nodes are reached as root by ssh, or by what ON names; there it uses nsenter, ipvsadm, iptables, ip, dig and curl.`,
+    'Set the host names of the nodes below, and OUTSIDER to a host that is no member, or leave it to be this one.',
+    ...(limits.size > 0
+      ? ['', 'What this script does not do as the suite did:', ...[...limits].map((one) => `- ${one}`)]
+      : []),
+  ];
+  return ['#!/bin/sh', ...said.flatMap((line) => line.split('\n')).map((line) => `# ${line}`.trimEnd())];
+}
+
+// biome-ignore-start lint/suspicious/noTemplateCurlyInString: they are of sh
+const OUTSIDER_HOST = 'OUTSIDER=${OUTSIDER:-here}';
+const OUTSIDER_ADDRESS = "OUTSIDER_ADDRESS=${OUTSIDER_ADDRESS:-$(hostname -I | cut -d ' ' -f 1)}";
+
+/** Functions of the script, by name; only those that it uses are in it. */
+const FUNCTIONS: Record<string, string> = {
+  on: 'on() { if [ "$1" = here ]; then sh -c "$2"; else ${ON:-ssh} "$1" "$2"; fi; }',
+  address: `address() { docker node inspect -f '{{.Status.Addr}}' "$1"; }`,
+  host_address: `host_address() { getent ahostsv4 "$1" | awk '{ print $1; exit }'; }`,
+  network_id: `network_id() { docker network inspect -f '{{.Id}}' "$1"; }`,
+  vip: `vip() { docker service inspect -f "{{range .Endpoint.VirtualIPs}}{{if eq .NetworkID \\"$(docker network inspect -f '{{.Id}}' "$2")\\"}}{{.Addr}}{{end}}{{end}}" "$1" | cut -d / -f 1; }`,
+  task: `task() { for t in $(docker service ps -q --no-trunc -f desired-state=running "$1"); do
+  case "$(docker inspect --type task -f '{{.Slot}} {{.NodeID}}' "$t")" in "$2 "* | "0 $(docker node inspect -f '{{.ID}}' "$2" 2>/dev/null)") echo "$t"; return ;; esac
+done; }`,
+  task_address: `task_address() { docker inspect --type task -f "{{range .NetworksAttachments}}{{if eq .Network.Spec.Name \\"$3\\"}}{{index .Addresses 0}}{{end}}{{end}}" "$(task "$1" "$2")" | cut -d / -f 1; }`,
+  container: `container() { docker inspect --type task -f '{{.Status.ContainerStatus.ContainerID}}' "$(task "$1" "$2")"; }`,
+  in_task: `in_task() { set -- "$(task "$1" "$2")" "$3"
+  host=$(docker node inspect -f '{{.Description.Hostname}}' "$(docker inspect --type task -f '{{.NodeID}}' "$1")")
+  on "$host" "nsenter --net=/proc/$(docker inspect --type task -f '{{.Status.ContainerStatus.PID}}' "$1")/ns/net $2"; }`,
+  create_service: `create_service() { if [ -n "$IMAGE" ]; then docker service create --detach "$@" "$IMAGE"; else docker service create --detach "$@" busybox sh -c "$SERVE"; fi; }`,
+  run_container: `run_container() { if [ -n "$IMAGE" ]; then docker run --detach "$@" "$IMAGE"; else docker run --detach "$@" busybox sh -c "$SERVE"; fi; }`,
+  settle: `settle() { while docker service ls --format '{{.Replicas}}' | awk -F '[/ ]' '$1 != $2 { some = 1 } END { exit !some }'; do sleep 1; done; sleep 5; }`,
+};
+
+// biome-ignore-end lint/suspicious/noTemplateCurlyInString: they are of sh
+
+/** What functions need of each other. */
+const NEEDS: Record<string, string[]> = {
+  task_address: ['task'],
+  container: ['task'],
+  in_task: ['task', 'on'],
+};
+
+const SERVE =
+  'mkdir -p /www && hostname > /www/index.html; httpd -p 8081 -h /www; nc -lk -p 9000 -e cat & trap "exit 0" TERM; httpd -f -p 80 -h /www & wait $!';
+
+function preamble(text: string, nodes: SwarmFacts['nodes']): string[] {
+  const uses = (name: string) => new RegExp(`(?:^|[\\s($"])${name}(?:[\\s)]|$)`, 'm').test(text);
+  const direct = Object.keys(FUNCTIONS).filter(uses);
+  const needed = new Set(direct.flatMap((name) => [...(NEEDS[name] ?? []), name]));
+  const workload = needed.has('create_service') || needed.has('run_container');
+  return [
+    ...nodes.map(({ name }) => `${variable(name).slice(1)}=\${${variable(name).slice(1)}:-${name}}`),
+    OUTSIDER_HOST,
+    ...(/OUTSIDER_ADDRESS/.test(text) ? [OUTSIDER_ADDRESS] : []),
+    ...(workload
+      ? [
+          '# Every task answers HTTP on 80 and 8081 with its host name, and echoes on 9000. IMAGE names an image that does so by itself.',
+          `SERVE=${word(SERVE)}`,
+        ]
+      : []),
+    ...Object.keys(FUNCTIONS)
+      .filter((name) => needed.has(name))
+      .map((name) => FUNCTIONS[name] ?? ''),
+  ];
+}
