@@ -2,6 +2,7 @@ import path from 'node:path';
 import { defineConfig } from '@playwright/test';
 import { cellsOfRun } from './helpers/lab/cells.ts';
 import { defaultSlots } from './helpers/pool/slots.ts';
+import { readPlan } from './helpers/sabotage/plan.ts';
 import { HISTORY_DIR, OUT_DIR } from './helpers/verdict/channel.ts';
 
 /** Ours: a whole run of one cell, cold caches and a slow host included; long clauses come on top. */
@@ -16,7 +17,10 @@ function projects(): { name: string; grep?: RegExp }[] {
   }
 }
 
-const cells = projects();
+/** `swarmproof sabotage` judges the same clauses on Swarms that it breaks on purpose, in the first cell. */
+const sabotages = readPlan() !== undefined;
+
+const cells = sabotages ? projects().slice(0, 1) : projects();
 
 export default defineConfig({
   testDir: 'specs',
@@ -31,11 +35,13 @@ export default defineConfig({
   retries: 0,
   forbidOnly: Boolean(process.env.CI),
   projects: cells,
-  reporter: [
-    ['allure-playwright', { resultsDir: path.join(OUT_DIR, 'allure-results'), detail: false }],
-    [
-      './reports/reporter.ts',
-      { historyDir: path.resolve(import.meta.dirname, process.env.HISTORY || HISTORY_DIR) },
-    ],
-  ],
+  reporter: sabotages
+    ? [['./reports/sabotage-reporter.ts']]
+    : [
+        ['allure-playwright', { resultsDir: path.join(OUT_DIR, 'allure-results'), detail: false }],
+        [
+          './reports/reporter.ts',
+          { historyDir: path.resolve(import.meta.dirname, process.env.HISTORY || HISTORY_DIR) },
+        ],
+      ],
 });

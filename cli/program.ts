@@ -12,6 +12,7 @@ import { down, status, up } from './lab.ts';
 import { merge } from './merge.ts';
 import { prune } from './prune.ts';
 import { rules } from './rules.ts';
+import { type SabotageOptions, sabotage } from './sabotage.ts';
 import { shell } from './shell.ts';
 
 /** Ours: what an issue tracker takes as one file. */
@@ -138,6 +139,18 @@ export async function main(argv: readonly string[]): Promise<number> {
     .action(async (options: BisectOptions) => {
       exit = await bisect(options);
     });
+  program
+    .command('sabotage')
+    .description('break Swarms on purpose and show that the right clauses turn red')
+    .option('--clause <id...>', 'only sabotages of these clauses')
+    .option('--area <area...>', 'only sabotages of clauses of these areas')
+    .option('--sample <number>', 'so many, drawn by lot from as many areas as possible', whole)
+    .option('--seed <number>', 'draw as an earlier run did', whole)
+    .option('--blind', 'do one or two faults drawn by lot, and show whether the core clauses notice')
+    .option('--list', 'say what would be done, and do nothing')
+    .action(async (options: SabotageOptions) => {
+      exit = await sabotage(readSettings(), options);
+    });
   try {
     await program.parseAsync(argv);
     return exit;
@@ -156,6 +169,13 @@ function complain(error: unknown): number {
   }
   console.error(error);
   return 1;
+}
+
+function whole(text: string): number {
+  const number = Number(text);
+  if (!/^\d{1,10}$/.test(text) || number >= 2 ** 31)
+    throw new InvalidArgumentError('It takes a whole number below 2147483648.');
+  return number;
 }
 
 /** `20M`, `1G` -> bytes. */

@@ -84,6 +84,17 @@ const RULES: Rule[] = [
     because: 'a Swarm runs in whatever lab it is given',
   },
   {
+    files: /^helpers\/(?!fault\/|sabotage\/)/,
+    never: /^helpers\/(?:fault\/|sabotage\/(?!plan\.ts))/,
+    because: 'a Swarm, and whoever observes and judges it, does not know what breaks it',
+  },
+  {
+    files: /^helpers\/fault\//,
+    never: /^helpers\/(?:judge|pool|lab|sabotage|verdict)\//,
+    because:
+      'a fault breaks a Swarm that it is given, and proves so by itself, not by what a clause would say',
+  },
+  {
     files: /^helpers\/walk\/(?!collect\.ts)/,
     typesOnly:
       /^(?:npm:dockerode|helpers\/(?:engine|lab|pool)\/|helpers\/swarm\/swarm\.ts|helpers\/observe\/shell\.ts)/,
@@ -92,7 +103,7 @@ const RULES: Rule[] = [
   {
     // The browser of their own tests comes from packages, as the lab's programs do.
     files: /^reports\/(?!testing\/chromium\.ts$)/,
-    only: /^(?:node:|npm:|reports\/|helpers\/(?:verdict\/|catalogue\/|errors\.ts))/,
+    only: /^(?:node:|npm:|reports\/|helpers\/(?:verdict\/|catalogue\/|sabotage\/(?:plan|record)\.ts|errors\.ts))/,
     because: 'reports are made from verdict files and the catalogue, without a lab',
   },
   {
@@ -196,6 +207,16 @@ const BREACHES: [file: string, text: string, found: string][] = [
   ['helpers/swarm/a.ts', `import { Lab } from '../lab/lab.ts';`, ':1 imports helpers/lab/lab.ts'],
   ['helpers/swarm/a.ts', `import { type Lab } from '../lab/lab.ts';`, ':1 imports helpers/lab/lab.ts'],
   ['reports/a.ts', `import { x } from '../helpers/lab/vm.ts';`, ':1 imports helpers/lab/vm.ts'],
+  [
+    'helpers/swarm/a.ts',
+    `import { FAULTS } from '../fault/library.ts';`,
+    ':1 imports helpers/fault/library.ts',
+  ],
+  [
+    'helpers/fault/a.ts',
+    `import { uniform } from '../judge/uniform.ts';`,
+    ':1 imports helpers/judge/uniform.ts',
+  ],
   ['cli/lab.ts', `import { voting } from '../fixtures/stacks.ts';`, ':1 imports fixtures/stacks.ts'],
   ['helpers/compare/a.ts', `import fs from 'node:fs';`, ':1 imports node:fs'],
   ['helpers/bisect/search.ts', `import { x } from './suite.ts';`, ':1 imports helpers/bisect/suite.ts'],

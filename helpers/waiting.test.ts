@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Inconclusive, Violation } from './errors.ts';
-import { converge, keepPaceWith, until } from './waiting.ts';
+import { converge, foreseeing, keepPaceWith, until } from './waiting.ts';
 
 test('until: gives the first answer, whatever failed before', async () => {
   const answers = [undefined, new Error('not yet'), 'here'];
@@ -68,4 +68,37 @@ test('converge: in a lab that has become slow, bounds are stretched before they 
 
   const never = converge('it', async () => ['not yet'], { withinMs: 20, everyMs: 1 });
   await assert.rejects(never, /^Violation: it: not within 0.02 s, nor within 3.0 times that/);
+});
+
+test('converge: what a fault keeps wrong is given up early, and only where it reads as expected', async () => {
+  await keepPaceWith(async () => 1);
+  const started = performance.now();
+  const wrong = async () => [performance.now() - started < 300 ? 'no task yet' : 'records of two: saw one'];
+  const waiting = foreseeing([/names follow.*records of two/s], () =>
+    converge('names follow the tasks', wrong, { withinMs: 60_000, everyMs: 20 }),
+  );
+  await assert.rejects(
+    waiting,
+    /^Violation: names follow the tasks: given up early.*\n.*no task yet\n.*records of two/,
+  );
+  const waited = performance.now() - started;
+  assert(waited > 3200 && waited < 20_000, `${waited} ms`);
+
+  const other = foreseeing([/records of three/], () =>
+    converge('it', wrong, { withinMs: 3500, everyMs: 20 }),
+  );
+  await assert.rejects(other, /it: not within 3.5 s/);
+});
+
+test('converge: foresight does not end a wait that comes true, however wrong it reads at first', async () => {
+  const started = performance.now();
+  const wrong = async () => (performance.now() - started < 200 ? ['records of two: saw one'] : []);
+  await foreseeing([/records of two/], () =>
+    converge('it', wrong, { withinMs: 60_000, holdMs: 50, everyMs: 20 }),
+  );
+  // And it is over with the clause it was meant for.
+  await assert.rejects(
+    converge('it', async () => ['records of two: saw one'], { withinMs: 50, everyMs: 5 }),
+    /not within 0.05 s/,
+  );
 });

@@ -85,6 +85,31 @@ function within(measured: number): number {
   return Math.min(MOST_PACE, Math.max(1, measured));
 }
 
+/**
+ * What a wait would be about that a fault has made vain, see {@link foreseeing}; undefined while none is known. A worker judges one
+ * clause at a time.
+ */
+let foreseen: readonly RegExp[] | undefined;
+
+/** Ours: what is wrong for a moment because something is on its way is over sooner in a lab of pace 1; the twin of a sabotage tells. */
+const FORESEEN_MS = 3000;
+
+/**
+ * Has every {@link converge} meanwhile give up early where nothing can come of it: when what it would fail with has read as
+ * expected for {@link FORESEEN_MS} on end. For a clause that is judged under a fault which is held; the same clause without the
+ * fault has to pass under the same foresight, or it shows nothing.
+ *
+ * @param expected what the whole message would match, one of them.
+ */
+export async function foreseeing<T>(expected: readonly RegExp[], run: () => Promise<T>): Promise<T> {
+  foreseen = expected;
+  try {
+    return await run();
+  } finally {
+    foreseen = undefined;
+  }
+}
+
 /** How long a promise of the product may take to come true, and for how long it must then stay true. */
 export interface Convergence {
   /** In a lab of pace 1. */
@@ -118,6 +143,13 @@ async function converged(
   const started = now(what);
   const timeline: { at: number; seen: string }[] = [];
   let heldSince: number | undefined;
+  let vainSince: number | undefined;
+  const violation = (why: string) => {
+    const story = timeline
+      .slice(-MOST_ENTRIES)
+      .map(({ at, seen }) => `  after ${(at / 1000).toFixed(1)} s: ${seen}`);
+    return new Violation(`${what}: ${why}\n${story.join('\n')}`);
+  };
   for (;;) {
     const asked = now(what);
     const problems = await wrong();
@@ -131,12 +163,13 @@ async function converged(
     const late = () => heldSince === undefined && now(what) - started > withinMs * pace;
     if (late()) pace = Math.max(pace, within(await measurePace()));
     if (late()) {
-      const story = timeline
-        .slice(-MOST_ENTRIES)
-        .map(({ at, seen }) => `  after ${(at / 1000).toFixed(1)} s: ${seen}`);
       const stretched = pace > 1 ? `, nor within ${pace.toFixed(1)} times that, the lab being as slow` : '';
-      throw new Violation(`${what}: not within ${withinMs / 1000} s${stretched}\n${story.join('\n')}`);
+      throw violation(`not within ${withinMs / 1000} s${stretched}`);
     }
+    const vain = problems.length > 0 && foreseen?.some((one) => one.test(`${what}:\n${seen}`));
+    vainSince = vain ? (vainSince ?? asked) : undefined;
+    if (vainSince !== undefined && performance.now() - vainSince >= FORESEEN_MS * pace)
+      throw violation('given up early, since a fault is held that keeps it so');
     await pause(everyMs);
   }
 }

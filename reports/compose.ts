@@ -18,7 +18,9 @@ import type { Selected } from './selection.ts';
 export type ReportedClause = Pick<ClauseData, 'area' | 'level' | 'title' | 'statement' | 'sources'> &
   Partial<Pick<ClauseData, 'regressions' | 'observe' | 'expectedFail' | 'soak' | 'draft'>> & {
     /** Sabotages that were shown to turn the clause red. */
-    provenBy?: string[];
+    provenBy?: readonly string[];
+    /** Sabotages that should and were not. */
+    survived?: readonly string[];
   };
 
 /** The clauses by id. */
@@ -87,7 +89,8 @@ export function clauseVerdict(
     evidence: outcome?.evidence ?? [],
     measurements: outcome?.ran.judged?.measurements ?? [],
     transcript: outcome?.transcript ?? null,
-    provenBy: facts?.provenBy ?? [],
+    provenBy: [...(facts?.provenBy ?? [])],
+    survived: [...(facts?.survived ?? [])],
   };
 }
 

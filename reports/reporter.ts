@@ -13,6 +13,7 @@ import type {
 import { execaSync } from 'execa';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { messageOf, UsageError } from '../helpers/errors.ts';
+import { byClause, type Proof } from '../helpers/sabotage/record.ts';
 import {
   DEFAULT_OUT_DIR,
   type Judged,
@@ -28,6 +29,7 @@ import { durations, readHistory } from './history.ts';
 import { junitXml } from './junit.ts';
 import { makePages, PAGES } from './pages.ts';
 import { Progress } from './progress.ts';
+import { readProof } from './proof.ts';
 import { type Selected, selectedByCommand, selectedIn } from './selection.ts';
 import { summarise } from './summary.ts';
 
@@ -39,6 +41,8 @@ export interface ReporterOptions {
   historyDir?: string;
   /** Gives the clauses by id; the project's own catalogue unless told. */
   catalogue?: () => Catalogue;
+  /** Gives the proof that clauses can fail; the one on record unless told. */
+  proof?: () => Proof;
   /**
    * Whether to make the Allure page at the end, from what allure-playwright wrote to `<outDir>/allure-results`; only if that one
    * reports this run, too.
@@ -87,12 +91,14 @@ export default class VerdictReporter implements Reporter {
       outDir = OUT_DIR,
       historyDir = join(outDir, 'history'),
       catalogue = loadCatalogue,
+      proof = readProof,
       allure = true,
     } = options;
     this.#outDir = outDir;
     this.#historyDir = historyDir;
     this.#allure = allure;
-    this.#catalogue = catalogue();
+    const proven = byClause(proof());
+    this.#catalogue = new Map([...catalogue()].map(([id, one]) => [id, { ...one, ...proven.get(id) }]));
     if (this.#listing) return;
     requireOurs(outDir);
     for (const name of leftovers) rmSync(join(outDir, name), { recursive: true, force: true });

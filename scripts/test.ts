@@ -1,7 +1,7 @@
 /**
  * The project's own tests, in stages: type check, lint, unit and command-line tests, and the suite itself in its lab.
  *
- * The last one judges the core clauses, `npm test -- --grep .` all, `--no-lab` none. Ends with one plain line, and with status 1 if anything failed.
+ * The last one judges the core clauses, `npm test -- --grep .` all, `--no-lab` none; `--sabotage 20` has so many sabotages follow. Ends with one plain line, and with status 1 if anything failed.
  */
 import { globSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
@@ -11,6 +11,8 @@ import { run } from 'node:test';
 import { dot } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import { execa } from 'execa';
+import { SABOTAGE_FOLDER } from '../helpers/sabotage/plan.ts';
+import { proofSchema } from '../helpers/sabotage/record.ts';
 import { OUT_DIR } from '../helpers/verdict/channel.ts';
 import { type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
 import { duration } from '../reports/summary.ts';
@@ -19,8 +21,12 @@ import { line, oneCheck, sum, type Tally, tallyOf } from './tally.ts';
 /** Ours: the slowest test takes a few seconds; one that hangs must not hold up the others. */
 const TEST_LIMIT_MS = 180_000;
 
-const { lab, grep } = parseArgs({
-  options: { lab: { type: 'boolean', default: true }, grep: { type: 'string', default: '@core' } },
+const { lab, grep, sabotage } = parseArgs({
+  options: {
+    lab: { type: 'boolean', default: true },
+    grep: { type: 'string', default: '@core' },
+    sabotage: { type: 'string', default: '0' },
+  },
   allowNegative: true,
 }).values;
 process.chdir(path.dirname(import.meta.dirname));
@@ -42,7 +48,10 @@ await stage('lint', async () => oneCheck((await status('biome', ['check', '.']))
 await stage('unit and command-line tests', unitTests);
 if (!lab) console.log('\nThe suite itself was left out (--no-lab).');
 else if (types?.failed !== 0) console.log('\nThe suite itself was not started: the type check failed.');
-else await stage('the suite itself, in its lab', suite);
+else {
+  await stage('the suite itself, in its lab', suite);
+  if (Number(sabotage) > 0) await stage('a sample of sabotages', sabotages);
+}
 
 const total = sum(tallies);
 console.log(`\n${line(total)}`);
@@ -94,6 +103,19 @@ async function suite(): Promise<Tally> {
   await rm(file, { force: true });
   const exitCode = await status('npx', ['playwright', 'test', '--grep', grep]);
   return tallyOf(await verdictIn(file), exitCode);
+}
+
+/** Killed sabotages have passed, survivors have failed. */
+async function sabotages(): Promise<Tally> {
+  const file = path.join(OUT_DIR, SABOTAGE_FOLDER, 'proof.json');
+  await rm(file, { force: true });
+  const exitCode = await status('npx', ['swarmproof', 'sabotage', '--sample', sabotage]);
+  const found = await readFile(file, 'utf8').then(JSON.parse, () => []);
+  const outcomes = proofSchema.parse(found).flatMap(({ proven }) => proven.map(({ outcome }) => outcome));
+  const count = (...some: string[]) => outcomes.filter((one) => some.includes(one)).length;
+  const tally = { passed: count('killed'), failed: count('survived', 'unproven'), skipped: count('excused') };
+  // What the command failed of besides is in no file.
+  return exitCode !== 0 && tally.failed === 0 ? sum([tally, oneCheck(false)]) : tally;
 }
 
 async function verdictIn(file: string): Promise<VerdictFile | undefined> {

@@ -59,6 +59,13 @@ export function coverage(
   return problems;
 }
 
+/** The path of the spec that declares a clause, if one does. */
+export function specOf(id: string, specFiles: readonly SourceFile[]): string | undefined {
+  return specFiles.find(({ text }) =>
+    [...findInCode(text, DECLARATION)].some(({ groups }) => groups.id === id),
+  )?.path;
+}
+
 /** A call of `clause` (spread or not, but no method of that name), with its first argument if that is a quoted literal. */
 const DECLARATION =
   /(?:(?<=\.\.\.)|(?<![.\w$]))clause\s*\(\s*(?:(?<quote>['"])(?<id>[^'"\n]*)\k<quote>\s*(?=[,)]))?/;

@@ -574,7 +574,7 @@ function entered(enter: string, command: string): string {
 const ENGINE_ANSWERS = { withinMs: 120_000, everyMs: 300 };
 
 /** Chain of the rules by which a node is cut off. */
-const CUT = 'SWARMPROOF-CUT';
+export const CUT = 'SWARMPROOF-CUT';
 
 /** `three.2`: a task by the first parts of its container's name. */
 function shortName({ containerName }: Pick<TaskView, 'containerName'>): string {

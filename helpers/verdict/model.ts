@@ -141,7 +141,15 @@ export const clauseVerdictSchema = z.strictObject({
     .describe(
       'Everything the clause asked and was answered, relative to the folder of verdict.json; null where nothing was asked.',
     ),
-  provenBy: z.array(z.string()).describe('Sabotages that were shown to turn this clause red.'),
+  provenBy: z
+    .array(z.string())
+    .describe('Sabotages that were shown to turn this clause red, by the proof on record.'),
+  survived: z
+    .array(z.string())
+    .optional()
+    .describe(
+      'Sabotages that should turn this clause red and were not shown to, by the proof on record; absent in files of before there were proofs.',
+    ),
 });
 
 /** Why a run ended; `running` stays in the file of a run that was killed. */

@@ -37,7 +37,16 @@ export function exampleClause(facts: Partial<ClauseVerdict>): ClauseVerdict {
     spent: null,
     pace: 1,
   } as const;
-  return { ...known, ...seen, evidence: [], measurements: [], transcript: null, provenBy: [], ...facts };
+  return {
+    ...known,
+    ...seen,
+    evidence: [],
+    measurements: [],
+    transcript: null,
+    provenBy: [],
+    survived: [],
+    ...facts,
+  };
 }
 
 /** A verdict file for tests. */

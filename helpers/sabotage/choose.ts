@@ -1,0 +1,89 @@
+/** Which sabotages a run does, and which faults a blind run draws. */
+import fc from 'fast-check';
+import type { ClauseData } from '../catalogue/catalogue.ts';
+import { UsageError } from '../errors.ts';
+import { FAULTS, readied } from '../fault/library.ts';
+import type { Plan } from './plan.ts';
+import type { Sabotage } from './sabotages.ts';
+
+/** How a plan names a sabotage. */
+export function nameOf({ clause, fault }: Pick<Sabotage, 'clause' | 'fault'>): string {
+  return `${clause}: ${fault.description}`;
+}
+
+/** What a user may ask for. */
+export interface Wanted {
+  clauses: readonly string[];
+  areas: readonly string[];
+  /** So many sabotages, drawn by lot from as many areas as possible; undefined takes all. */
+  sample: number | undefined;
+  seed: number;
+}
+
+/**
+ * Chooses sabotages.
+ *
+ * @throws UsageError for a clause or an area that has none.
+ */
+export function choose(
+  sabotages: ReadonlyMap<string, readonly Sabotage[]>,
+  catalogue: ReadonlyMap<string, Pick<ClauseData, 'area' | 'draft' | 'soak'>>,
+  { clauses, areas, sample, seed }: Wanted,
+): Sabotage[] {
+  for (const id of clauses)
+    if (!sabotages.has(id))
+      throw new UsageError(
+        `${id} ${catalogue.has(id) ? 'has no sabotage yet' : 'is no clause of the catalogue'}`,
+      );
+  const known = new Set([...catalogue.values()].map(({ area }) => area));
+  for (const area of areas)
+    if (!known.has(area)) throw new UsageError(`${area} is no area; there are ${[...known].join(', ')}`);
+  const areaOf = ({ clause }: Sabotage) => catalogue.get(clause)?.area ?? '';
+  const judged = ({ clause }: Sabotage) => !catalogue.get(clause)?.draft && !catalogue.get(clause)?.soak;
+  const all = [...sabotages.values()].flat();
+  const wanted = all.filter(
+    (one) =>
+      (clauses.length === 0 ? judged(one) : clauses.includes(one.clause)) &&
+      (areas.length === 0 || areas.includes(areaOf(one))),
+  );
+  if (wanted.length === 0) throw new UsageError(`there is no sabotage yet for ${areas.join(', ')}`);
+  if (sample === undefined || sample >= wanted.length) return wanted;
+  // Area after area in turn, so that a small sample touches them all.
+  const [order = []] = fc.sample(fc.shuffledSubarray(wanted, { minLength: wanted.length }), {
+    seed,
+    numRuns: 1,
+  });
+  const ranks = new Map<string, number>();
+  const ranked = order.map((one) => {
+    const rank = ranks.get(areaOf(one)) ?? 0;
+    ranks.set(areaOf(one), rank + 1);
+    return { one, rank };
+  });
+  const drawn = new Set(
+    ranked
+      .toSorted((a, b) => a.rank - b.rank)
+      .slice(0, sample)
+      .map(({ one }) => one),
+  );
+  return wanted.filter((one) => drawn.has(one));
+}
+
+/**
+ * Draws faults by lot, one or two on members of chance, for the blind mode.
+ *
+ * @param nodes names of the members there are.
+ */
+export function drawBlind(nodes: readonly string[], seed: number): Plan['blind'] {
+  const able = [...FAULTS.values()].flatMap(({ id, somewhere }) => (somewhere ? [{ id, somewhere }] : []));
+  const lot = fc.tuple(
+    fc.shuffledSubarray(able, { minLength: 1, maxLength: 2 }),
+    fc.array(fc.constantFrom(...nodes), { minLength: 2, maxLength: 2 }),
+    fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), { minLength: 2, maxLength: 2 }),
+  );
+  const [[faults, on, chance] = [[], [], []]] = fc.sample(lot, { seed, numRuns: 1 });
+  return faults.map(({ id, somewhere }, i) => {
+    const wound = { fault: id, ...somewhere(on[i] ?? '', chance[i] ?? 0) };
+    readied(wound);
+    return wound;
+  });
+}

@@ -1,0 +1,36 @@
+/** What a sabotage run shall do: made by the command line, read by its workers and its reporter. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+
+/** Environment variable that names the file of the plan; with it a run sabotages. */
+export const PLAN_FILE = 'SWARMPROOF_SABOTAGE';
+
+/** Folder below that of the runs in which sabotage leaves what it finds. */
+export const SABOTAGE_FOLDER = 'sabotage';
+
+const planSchema = z.strictObject({
+  seed: z.int(),
+  /** Clauses that are judged. */
+  clauses: z.array(z.string()),
+  /** The sabotages to prove, as `CLAUSE: description`. */
+  proofs: z.array(z.string()),
+  /** In blind mode: the faults that are done in every Swarm, unknown to the clauses; else empty. */
+  blind: z.array(z.looseObject({ fault: z.string() })),
+});
+/** What a sabotage run shall do. */
+export type Plan = z.infer<typeof planSchema>;
+
+/** Writes a plan where this run's workers find it. @returns its path. */
+export function writePlan(folder: string, plan: Plan): string {
+  mkdirSync(folder, { recursive: true });
+  const file = path.join(folder, 'plan.json');
+  writeFileSync(file, `${JSON.stringify(planSchema.parse(plan), null, 2)}\n`);
+  return file;
+}
+
+/** The plan of this run, or undefined in a run that sabotages nothing. */
+export function readPlan(env: NodeJS.ProcessEnv = process.env): Plan | undefined {
+  const file = env[PLAN_FILE];
+  return file ? planSchema.parse(JSON.parse(readFileSync(file, 'utf8'))) : undefined;
+}

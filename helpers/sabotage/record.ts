@@ -1,0 +1,90 @@
+/** What a sabotage run finds out, as its worker hands it to the reporter and as it is kept on record. */
+import { z } from 'zod';
+
+/**
+ * killed: the clause turned red for the right reason, while its twin without the fault passed, and the fault was shown to be there.
+ * survived: it did not. unproven: nothing can be said, since the fault did not take hold or the twin did not pass. excused: the
+ * clause cannot be judged on this engine at all, for a known defect or for what this lab lacks.
+ */
+export const OUTCOMES = ['killed', 'survived', 'unproven', 'excused'] as const;
+
+export const provenSchema = z.strictObject({
+  clause: z.string(),
+  /** Id of the fault. */
+  fault: z.string(),
+  /** The fault with its parameters, in one line. */
+  sabotage: z.string(),
+  outcome: z.enum(OUTCOMES),
+  /** Why it is so, where it is not killed; else what the clause said when it turned red. */
+  said: z.string(),
+  /** Node the clause named. */
+  node: z.string().nullable(),
+  /** What the fault itself saw of the damage. */
+  damage: z.string().nullable(),
+  /** From the lease to the judgement (ms). */
+  durationMs: z.number().nonnegative(),
+  /** Other clauses of the file, judged under the same fault: those that turned red, and those that did not. */
+  alsoRed: z.array(z.string()),
+  alsoGreen: z.array(z.string()),
+});
+/** One sabotage and what came of it. */
+export type Proven = z.infer<typeof provenSchema>;
+
+export const noticedSchema = z.strictObject({
+  clause: z.string(),
+  outcome: z.enum(['pass', 'fail', 'inconclusive', 'excused']),
+  said: z.string(),
+  node: z.string().nullable(),
+  /** The faults that were done, one line each, with the nodes they were done on. */
+  damage: z.array(z.strictObject({ sabotage: z.string(), nodes: z.array(z.string()) })),
+});
+/** One clause judged while it does not know which faults are there. */
+export type Noticed = z.infer<typeof noticedSchema>;
+
+/** What one test of a sabotage run has to say. */
+export const findingsSchema = z.strictObject({
+  proven: z.array(provenSchema).default([]),
+  noticed: z.array(noticedSchema).default([]),
+});
+export type Findings = z.infer<typeof findingsSchema>;
+
+/** Name of the attachment that carries findings from the worker to the reporter. */
+export const FINDINGS = 'findings.json';
+
+/** The proof on record: the newest of each sabotage, and on what it was had. */
+export const proofSchema = z.array(
+  z.strictObject({
+    engine: z.string(),
+    kernel: z.string(),
+    date: z.iso.date(),
+    proven: z.array(provenSchema),
+  }),
+);
+export type Proof = z.infer<typeof proofSchema>;
+
+/** The proof with a run's findings in it: those of a sabotage that was there before are replaced. */
+export function withFindings(
+  proof: Proof,
+  cell: { engine: string; kernel: string },
+  date: string,
+  found: readonly Proven[],
+): Proof {
+  const key = ({ clause, sabotage }: Proven) => `${clause} ${sabotage}`;
+  const same = (one: Proof[number]) => one.engine === cell.engine && one.kernel === cell.kernel;
+  const former = proof.find(same)?.proven ?? [];
+  const proven = [...new Map([...former, ...found].map((one) => [key(one), one])).values()];
+  return [...proof.filter((one) => !same(one)), { ...cell, date, proven }];
+}
+
+/** Which sabotages killed and which survived, by clause. */
+export function byClause(proof: Proof): Map<string, { provenBy: string[]; survived: string[] }> {
+  const all = proof.flatMap(({ proven }) => proven);
+  return new Map(
+    [...Map.groupBy(all, ({ clause }) => clause)].map(([clause, own]) => {
+      const of = (...outcomes: Proven['outcome'][]) => [
+        ...new Set(own.filter(({ outcome }) => outcomes.includes(outcome)).map(({ sabotage }) => sabotage)),
+      ];
+      return [clause, { provenBy: of('killed'), survived: of('survived', 'unproven') }];
+    }),
+  );
+}

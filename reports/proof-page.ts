@@ -1,0 +1,25 @@
+/**
+ * Brings the page of all proofs up to date: `npx node reports/proof-page.ts`; with `--record`, what the last `swarmproof sabotage`
+ * found is put on record first.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
+import { SABOTAGE_FOLDER } from '../helpers/sabotage/plan.ts';
+import { type Proof, proofSchema, withFindings } from '../helpers/sabotage/record.ts';
+import { OUT_DIR } from '../helpers/verdict/channel.ts';
+import { PROOF_FILE, PROOF_PAGE, proofPage, readProof } from './proof.ts';
+
+const { record } = parseArgs({ options: { record: { type: 'boolean', default: false } } }).values;
+mkdirSync(dirname(PROOF_FILE), { recursive: true });
+if (record) {
+  const file = join(OUT_DIR, SABOTAGE_FOLDER, 'proof.json');
+  const found = proofSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  const proof = found.reduce<Proof>(
+    (all, { engine, kernel, date, proven }) => withFindings(all, { engine, kernel }, date, proven),
+    readProof(),
+  );
+  writeFileSync(PROOF_FILE, `${JSON.stringify(proof, null, 2)}\n`);
+}
+writeFileSync(PROOF_PAGE, proofPage([...loadCatalogue().values()], readProof()));

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
+import { byClause, type Noticed, type Proven, withFindings } from '../helpers/sabotage/record.ts';
+import { blindSummary, PROOF_PAGE, proofPage, proofSummary, readProof } from './proof.ts';
+
+const clauses = [...loadCatalogue().values()];
+
+/** One finding of a sabotage run. */
+function proven(facts: Partial<Proven>): Proven {
+  return {
+    clause: 'VIP-015',
+    fault: 'ipvs-scheduler',
+    sabotage: 'the scheduler of three is sh',
+    outcome: 'killed',
+    said: 'tasks of three | in turn\nand more',
+    node: 'w2',
+    damage: '257 sh',
+    durationMs: 8000,
+    alsoRed: ['VIP-020'],
+    alsoGreen: [],
+    ...facts,
+  };
+}
+
+test('the page is that of the proof on record', () => {
+  assert.equal(
+    readFileSync(PROOF_PAGE, 'utf8'),
+    proofPage(clauses, readProof()),
+    'docs/sabotage/README.md is stale: run `npx node reports/proof-page.ts`',
+  );
+});
+
+test('the page has a row for every clause, a sign for every finding, and what turned red besides', () => {
+  const page = proofPage(clauses, [
+    {
+      engine: '26.1.5',
+      kernel: '6.12.1',
+      date: '2026-11-24',
+      proven: [
+        proven({}),
+        proven({ clause: 'VIP-012', outcome: 'survived', said: 'the clause passed', alsoRed: [] }),
+      ],
+    },
+  ]);
+  for (const { id } of clauses) assert.match(page, new RegExp(`^\\| ${id} \\|`, 'm'));
+  assert.match(page, /^\| VIP-015 \| ● \|$/m);
+  assert.match(page, /^\| VIP-012 \| ○ \|$/m);
+  assert.match(page, /^\| VIP-001 \| {2}\|$/m);
+  assert.match(
+    page,
+    /^\| VIP-015 \| the scheduler of three is sh \| killed \| tasks of three \/ in turn \| VIP-020 \|$/m,
+  );
+  assert.match(page, /1 killed, 1 survived, 0 unproven, 0 excused/);
+});
+
+test('a run ends with one line, and only kills without a survivor are good', () => {
+  const last = (some: Proven[]) => {
+    const { text, good } = proofSummary(some);
+    return [text.at(-1), good];
+  };
+  assert.deepEqual(last([proven({}), proven({})]), ['2 killed, 0 survived', true]);
+  assert.deepEqual(last([proven({}), proven({ outcome: 'unproven' })]), ['1 killed, 1 survived', false]);
+  assert.deepEqual(last([proven({}), proven({ outcome: 'excused' })]), ['1 killed, 0 survived', true]);
+  assert.deepEqual(last([]), ['0 killed, 0 survived', false], 'nothing was shown');
+});
+
+test('a blind run tells whether it was noticed, and how near the first red clause points', () => {
+  const damage = [{ sabotage: 'vxlan is dropped on w1', nodes: ['w1'] }];
+  const saw = (outcome: Noticed['outcome'], node: string | null): Noticed => ({
+    clause: 'MESH-001',
+    outcome,
+    said: 'x',
+    node,
+    damage,
+  });
+  const near = blindSummary({ seed: 7, noticed: [saw('pass', null), saw('fail', 'w1')] });
+  assert(near.good);
+  assert.match(near.text.join('\n'), /first red clause is MESH-001 \(mesh\).*\n.*names w1, the damaged node/);
+  assert.equal(near.text.at(-1), '1 noticed, 0 missed');
+  assert.match(blindSummary({ seed: 7, noticed: [saw('fail', 'm1')] }).text.join('\n'), /names m1, not w1/);
+  assert.deepEqual(
+    [
+      blindSummary({ seed: 7, noticed: [saw('inconclusive', 'w1')] }).good,
+      blindSummary({ seed: 7, noticed: [] }).good,
+    ],
+    [false, false],
+    'neither a broken observer nor nothing at all is noticing',
+  );
+});
+
+test('the record keeps the newest of each sabotage on each engine and kernel', () => {
+  const cell = { engine: '26.1.5', kernel: '6.12.1' };
+  const first = withFindings([], cell, '2026-11-23', [
+    proven({}),
+    proven({ clause: 'VIP-012', outcome: 'survived' }),
+  ]);
+  const second = withFindings(first, cell, '2026-11-24', [proven({ clause: 'VIP-012' })]);
+  const other = withFindings(second, { ...cell, kernel: '7.3.4' }, '2026-11-24', [
+    proven({ outcome: 'unproven' }),
+  ]);
+  assert.deepEqual(
+    other.map(({ proven: all }) => all.map(({ clause, outcome }) => `${clause} ${outcome}`)),
+    [['VIP-015 killed', 'VIP-012 killed'], ['VIP-015 unproven']],
+  );
+  const { provenBy = [], survived = [] } = byClause(other).get('VIP-015') ?? {};
+  assert.deepEqual([provenBy.length, survived.length], [1, 1]);
+});
