@@ -38,6 +38,9 @@ if (!command) throw new UsageError('name the command to run with ENGINE set, aft
 const settings = readSettings();
 const cache = await new Cache(settings.LAB_CACHE).open();
 const say = (line: string) => process.stderr.write(`registry: ${line}\n`);
+// The command is told to end, too, and ends in its own order; then what was made here goes.
+const ending = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ending.abort());
 const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'swarmproof-registry-'));
 try {
   const layers = await dindLayers(values.suite);
@@ -45,7 +48,12 @@ try {
   await push(`http://${host.address}/v2/swarmproof/dind`, layers);
   const ENGINE = `image:${host.address}/swarmproof/dind:${values.suite}`;
   say(`serving ${ENGINE}`);
-  const { exitCode } = await execa(command, words, { stdio: 'inherit', env: { ENGINE }, reject: false });
+  const { exitCode } = await execa(command, words, {
+    stdio: 'inherit',
+    env: { ENGINE },
+    reject: false,
+    cancelSignal: ending.signal,
+  });
   host.end();
   process.exitCode = exitCode ?? 1;
 } finally {
