@@ -105,6 +105,7 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     });
     mkdirSync(join(inline.outDir, 'transcripts/vm'), { recursive: true });
     writeFileSync(join(inline.outDir, 'transcripts/vm/VIP-002.jsonl.gz'), 'of the last run');
+    writeFileSync(join(inline.outDir, 'verdict.json'), '{}');
     await inline.start();
     const { clauses } = inline.verdict();
     assert.deepEqual(

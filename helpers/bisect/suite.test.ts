@@ -17,11 +17,11 @@ class Project implements Disposable {
       'package.json': '{ "type": "module" }',
       'playwright.config.ts': `export default { outputDir: process.env.OUT_DIR + '/raw', globalSetup: './setup.ts', projects: [{ name: 'vm' }] };`,
       'setup.ts': `
-        import { writeCell } from '#repo/helpers/verdict/channel.ts';
+        import { tellCell } from '#repo/helpers/verdict/channel.ts';
         import { unknownCell } from '#repo/helpers/verdict/model.ts';
         export default () => {
           if (process.env.KERNEL === 'dead') throw new Error('the kernel does not boot');
-          writeCell(process.env.OUT_DIR, { ...unknownCell('vm'), kernel: '6.1.' + process.env.PATCH, engines: { m1: '26.1.5' } });
+          tellCell(process.env.OUT_DIR, { ...unknownCell('vm'), kernel: '6.1.' + process.env.PATCH, engines: { m1: '26.1.5' } });
         };
       `,
       'some.spec.ts': `

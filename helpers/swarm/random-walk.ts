@@ -6,14 +6,6 @@ export interface Step<D extends string> {
   pick: number;
 }
 
-/** There are so many seeds. */
-const SEEDS = 2 ** 31;
-
-/** A number of chance to begin a walk with. */
-export function anySeed(): number {
-  return Math.floor(Math.random() * SEEDS);
-}
-
 /**
  * A walk of so many steps, the same for the same seed; a longer walk begins like a shorter one. Deeds come in rounds: each once, in
  * an order of chance.
