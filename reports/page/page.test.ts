@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { AxeBuilder } from '@axe-core/playwright';
-import type { Browser, BrowserContextOptions, Page } from '@playwright/test';
+import { type Browser, type BrowserContextOptions, expect, type Page } from '@playwright/test';
 import { loadCatalogue } from '../../helpers/catalogue/catalogue.ts';
 import { verdictSchema } from '../../helpers/verdict/model.ts';
 import { startChromium } from '../testing/chromium.ts';
@@ -162,19 +162,21 @@ test('filters work by keyboard, are told to screen readers, and stand in the add
   assert.equal(all, runs.failures.verdict.clauses.length);
   await page.locator('#filters [value=fail]').focus();
   await page.keyboard.press('Space');
+  await expect(rows(page)).toHaveCount(3);
   assert.deepEqual(await rows(page).evaluateAll((found) => found.map(({ id }) => id)), [
     'clause-MESH-002',
     'clause-VIP-010',
     'clause-VIP-015',
   ]);
-  assert.equal(await page.getByRole('status').textContent(), `3 of ${all} clauses shown.`);
+  await expect(page.getByRole('status')).toHaveText(`3 of ${all} clauses shown.`);
   await page.locator('#filters [value=vip]').press('Space');
-  assert.equal(await rows(page).count(), 2);
+  await expect(rows(page)).toHaveCount(2);
   await page.reload();
-  assert.equal(await rows(page).count(), 2, 'the choice is lost with a reload');
+  await expect(rows(page), 'the choice is lost with a reload').toHaveCount(2);
   await page.getByRole('button', { name: 'Show all' }).press('Enter');
-  assert.equal(await rows(page).count(), all);
+  await expect(rows(page)).toHaveCount(all);
   await page.getByRole('searchbox').fill('packets firewall mark');
+  await expect(rows(page)).toHaveCount(1);
   assert.deepEqual(await rows(page).evaluateAll((found) => found.map(({ id }) => id)), ['clause-VIP-010']);
 });
 
@@ -184,7 +186,7 @@ test('a link to a clause opens it, even one that is filtered out', async () => {
   await page.locator('.counts a.pass').click();
   await page.getByRole('link', { name: 'VIP-001', exact: true }).first().click();
   const row = page.locator('#clause-VIP-001');
-  assert.ok(await row.getByText('exactly one virtual IP').isVisible());
+  await expect(row.getByText('exactly one virtual IP')).toBeVisible();
   const source = row.getByRole('link', { name: /networking\.md/ });
   assert.match((await source.getAttribute('href')) ?? '', /^https:\/\/github\.com\/docker\/docs\/blob\//);
 });
