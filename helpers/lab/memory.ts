@@ -2,7 +2,9 @@
  * A saved guest's memory, as QEMU writes it with the capability `mapped-ram`: every page at its own place in the file, so that
  * the memory can be mapped instead of read (QEMU docs/devel/migration/mapped-ram.rst, migration/ram.c MappedRamHeader).
  */
+import { createReadStream } from 'node:fs';
 import fs from 'node:fs/promises';
+import { execa } from 'execa';
 
 /** Where the guest's memory lies in a file: `bytes` of it from `offset` on, page after page. */
 export interface MappedMemory {
@@ -62,4 +64,28 @@ export async function separateDevices(saved: string, devices: string): Promise<M
   // Between them lies a hole, which reads as zeros: the bitmap, and the place of the pages nobody looks for.
   await to.write(tail, 0, tail.length, end);
   return { file: saved, offset: place.offset, bytes: place.bytes };
+}
+
+/** Sequential reads of this size keep a disk busy; the pages of a saved memory lie scattered (10 s against 40 s for 1 GiB of them). */
+const READ_BYTES = 16 * 1024 ** 2;
+
+/**
+ * Reads a saved memory into the page cache, unless it is there. A guest that had to fetch its memory page by page from a disk would
+ * stand still for half a minute, with its clock running: all heartbeats of a Swarm run out, nodes count as down, and tasks are replaced.
+ */
+export async function intoPageCache(file: string): Promise<void> {
+  const { size, blocks } = await fs.stat(file);
+  const resident = await residentBytes(file);
+  const near = (whole: number) => resident > 0.9 * whole && resident < 1.1 * whole;
+  // Just written, it is there without its holes; read, with them.
+  if (near(blocks * 512) || near(size)) return;
+  for await (const _ of createReadStream(file, { highWaterMark: READ_BYTES }));
+}
+
+/** How much of a file is in the page cache; none as far as is known where there is no fincore(1), which only costs a read. */
+async function residentBytes(file: string): Promise<number> {
+  const { stdout, failed } = await execa('fincore', ['--bytes', '--noheadings', '--output', 'RES', file], {
+    reject: false,
+  });
+  return failed ? 0 : Number(stdout);
 }

@@ -23,7 +23,7 @@ import {
   overlayDisk,
   PORTS,
 } from './machine.ts';
-import { type MappedMemory, separateDevices } from './memory.ts';
+import { intoPageCache, type MappedMemory, separateDevices } from './memory.ts';
 import { archiveOf, type Settings } from './settings.ts';
 import type { Image, LabImage, NodeImage } from './trees.ts';
 
@@ -194,6 +194,7 @@ export class VmLab {
     const ancestors = await ancestorsOf(checkpoint.artifact);
     // Whoever uses a checkpoint uses those under its disk too; marked, they are not the first to be removed.
     for (const key of ancestors) await this.cache.find('checkpoint', key);
+    await intoPageCache(path.join(from, 'ram'));
     const tlsDisk = path.join(from, 'tls.tar');
     const backing: Disk = { file: path.join(from, 'root.qcow2'), format: 'qcow2', readonly: true };
     const vm = await this.#start({
