@@ -2,14 +2,17 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
+import { loadSabotages } from '../helpers/sabotage/sabotages.ts';
 import { verbatim } from '../helpers/verdict/allure.ts';
 import { exampleCell, exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
 import { clausePages, PAGES, readRecord, recorded } from './clause-pages.ts';
 
-const clauses = [...loadCatalogue().values()];
+const catalogue = loadCatalogue();
+const clauses = [...catalogue.values()];
+const sabotages = loadSabotages(catalogue);
 
 test('the pages are those of the catalogue as it is now', () => {
-  const due = clausePages(clauses, readRecord());
+  const due = clausePages(clauses, sabotages, readRecord());
   const pages = readdirSync(PAGES).filter((file) => file.endsWith('.md'));
   assert.deepEqual(pages.toSorted(), [...due.keys()].toSorted(), 'run `npx node reports/clause-pages.ts`');
   for (const [file, text] of due)
@@ -31,12 +34,13 @@ test('a page tells what is promised, how it is judged, and what was seen where',
   };
   const page = clausePages(
     [{ ...clause, expectedFail: [{ since: null, until: '27.0.0', defect: 'it leaks', ref: 'issue 1' }] }],
+    sabotages,
     [known],
   ).get(`${clause.area}.md`);
   for (const part of [
     verbatim(clause.statement),
     verbatim(clause.observe),
-    verbatim(clause.sabotage[0] ?? 'none'),
+    verbatim(sabotages.get(clause.id)?.[0]?.fault.description ?? 'none'),
     '- before 27.0.0: it leaks (issue 1)',
     '| 26.1.5 | 6.12.1 | fail | 2026-11-01 |',
   ])

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { type ClauseData, loadCatalogue } from '../helpers/catalogue/catalogue.ts';
+import { loadSabotages, type Sabotage } from '../helpers/sabotage/sabotages.ts';
 import { areaHeading, verbatim } from '../helpers/verdict/allure.ts';
 import { OUT_DIR } from '../helpers/verdict/channel.ts';
 import { VERDICTS, type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
@@ -55,14 +56,26 @@ export function recorded(record: VerdictRecord, { run, cells, clauses }: Verdict
   return [...entries.values()];
 }
 
-/** Every page by file name, `README.md` being the list of areas. */
-export function clausePages(clauses: readonly ClauseData[], record: VerdictRecord): Map<string, string> {
+/**
+ * Every page by file name, `README.md` being the list of areas.
+ *
+ * @param sabotages what must turn a clause red, by its id.
+ */
+export function clausePages(
+  clauses: readonly ClauseData[],
+  sabotages: ReadonlyMap<string, readonly Sabotage[]>,
+  record: VerdictRecord,
+): Map<string, string> {
   const areas = Map.groupBy(clauses, ({ area }) => area);
   const pages = [...areas].map(
     ([area, own]) =>
       [
         `${area}.md`,
-        [`# ${areaHeading(area)}`, GENERATED, ...own.map((clause) => section(clause, record))].join('\n\n'),
+        [
+          `# ${areaHeading(area)}`,
+          GENERATED,
+          ...own.map((clause) => section(clause, sabotages.get(clause.id) ?? [], record)),
+        ].join('\n\n'),
       ] as const,
   );
   const list = [...areas].map(
@@ -77,26 +90,16 @@ export function clausePages(clauses: readonly ClauseData[], record: VerdictRecor
   return new Map([['README.md', index], ...pages].map(([file, text]) => [file, `${text}\n`]));
 }
 
-const GENERATED = '<!-- Made of specs/catalogue by reports/clause-pages.ts: change those, not this page. -->';
+const GENERATED =
+  '<!-- Made of specs/catalogue and specs/sabotage by reports/clause-pages.ts: change those, not this page. -->';
 
 function levels(clauses: readonly ClauseData[]): string {
   const of = (level: ClauseData['level']) => clauses.filter((clause) => clause.level === level).length;
   return `${of('must')} must, ${of('should')} should, ${of('detail')} detail`;
 }
 
-function section(clause: ClauseData, record: VerdictRecord): string {
-  const {
-    id,
-    title,
-    level,
-    statement,
-    sources,
-    observe,
-    sabotage,
-    engines,
-    regressions,
-    expectedFail = [],
-  } = clause;
+function section(clause: ClauseData, sabotages: readonly Sabotage[], record: VerdictRecord): string {
+  const { id, title, level, statement, sources, observe, engines, regressions, expectedFail = [] } = clause;
   const seen = record.flatMap(({ engine, kernel, date, verdicts }) =>
     verdicts[id] ? [`| ${engine} | ${kernel} | ${verdicts[id]} | ${date} |`] : [],
   );
@@ -115,7 +118,11 @@ function section(clause: ClauseData, record: VerdictRecord): string {
           `**Failures it would catch**\n\n${regressions.map(({ id, title, links }) => `- [${id}](${links[0]}) ${verbatim(title)}`).join('\n')}`,
         ]
       : []),
-    `**Must turn red by**\n\n${sabotage.map((fault) => `- ${verbatim(fault)}`).join('\n')}`,
+    ...(sabotages.length > 0
+      ? [
+          `**Must turn red when**\n\n${sabotages.map(({ fault }) => `- ${verbatim(fault.description)}`).join('\n')}`,
+        ]
+      : []),
     `**Sources**\n\n${sources.map(({ name, ref }) => `- ${verbatim(name)}: ${verbatim(ref)}`).join('\n')}`,
     ...(seen.length > 0
       ? [['| engine | kernel | verdict | last seen |', '| --- | --- | --- | --- |', ...seen].join('\n')]
@@ -136,6 +143,7 @@ if (import.meta.main) {
     const run = verdictSchema.parse(JSON.parse(readFileSync(`${OUT_DIR}/verdict.json`, 'utf8')));
     writeFileSync(PAGES + RECORD, `${JSON.stringify(recorded(readRecord(), run), null, 2)}\n`);
   }
-  for (const [file, text] of clausePages([...loadCatalogue().values()], readRecord()))
+  const catalogue = loadCatalogue();
+  for (const [file, text] of clausePages([...catalogue.values()], loadSabotages(catalogue), readRecord()))
     writeFileSync(PAGES + file, text);
 }

@@ -14,7 +14,6 @@ const sound = {
   statement: 'Each task in turn.',
   sources: [{ name: 'moby', ref: 'v28.5.2 somewhere' }],
   observe: 'By counting.',
-  sabotage: ['change the scheduler'],
   basis: 'code',
   seed: ['V3'],
 };
@@ -52,11 +51,6 @@ const wrong: [name: string, files: Record<string, unknown>, message: RegExp][] =
     'a regression nobody knows',
     { 'vip.yaml': [{ ...sound, regressions: ['REG-999'] }] },
     /VIP-015: regressions: REG-999 is not in regressions\.yaml/,
-  ],
-  [
-    'no sabotage',
-    { 'vip.yaml': [{ ...sound, sabotage: [] }] },
-    /VIP-015: sabotage: must name at least one fault/,
   ],
   [
     'a source without place',

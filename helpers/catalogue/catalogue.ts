@@ -36,8 +36,6 @@ const Clause = z.strictObject({
   sources: z.array(z.strictObject({ name: line, ref: line })).min(1, 'must name at least one source'),
   /** How this suite judges it: samples, bounds, and the false-alarm probability where chance is involved. */
   observe: text,
-  /** Faults of which each must turn the clause red. */
-  sabotage: z.array(line).min(1, 'must name at least one fault'),
   /** What the expected value rests on first of all. */
   basis: z.enum(['doc', 'seed', 'code', 'measured', 'inferred']),
   /** Where engine versions differ; absent when they do not. The values themselves are in the generations. */

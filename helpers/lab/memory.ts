@@ -72,14 +72,16 @@ const READ_BYTES = 16 * 1024 ** 2;
 /**
  * Reads a saved memory into the page cache, unless it is there. A guest that had to fetch its memory page by page from a disk would
  * stand still for half a minute, with its clock running: all heartbeats of a Swarm run out, nodes count as down, and tasks are replaced.
+ *
+ * @param signal ends it early, with an AbortError.
  */
-export async function intoPageCache(file: string): Promise<void> {
+export async function intoPageCache(file: string, signal?: AbortSignal): Promise<void> {
   const { size, blocks } = await fs.stat(file);
   const resident = await residentBytes(file);
   const near = (whole: number) => resident > 0.9 * whole && resident < 1.1 * whole;
   // Just written, it is there without its holes; read, with them.
   if (near(blocks * 512) || near(size)) return;
-  for await (const _ of createReadStream(file, { highWaterMark: READ_BYTES }));
+  for await (const _ of createReadStream(file, { highWaterMark: READ_BYTES, ...(signal && { signal }) }));
 }
 
 /** How much of a file is in the page cache; none as far as is known where there is no fincore(1), which only costs a read. */

@@ -44,7 +44,9 @@ export class VmProvider implements Provider {
   /** The checkpoints of formed Swarms known so far, and those being made, by topology. */
   readonly #swarms = new Map<string, Promise<Checkpoint<SwarmFacts>>>();
   #dead: string | null = null;
-  #closing = false;
+  readonly #closed = new AbortController();
+  /** By slot. */
+  readonly #restoredLast = new Map<number, Checkpoint<SwarmFacts>>();
   readonly #spent = { lab: 0, swarm: 0 };
 
   /** @param folder this run's own folder. */
@@ -119,7 +121,7 @@ export class VmProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#closed.abort();
     await Promise.all([...this.#lent.keys()].map((slot) => this.release(slot)));
   }
 
@@ -199,15 +201,25 @@ export class VmProvider implements Provider {
       return undefined;
     });
     if (!vm) return undefined;
+    await this.#lookAhead(lab, slot, checkpoint);
     const { engine } = vm;
     const lease = { host: engine.host, consoles: folder, logs: logPlaces(vm, swarm), engine, swarm };
     const lent = { vm, topology, lease };
     this.#lent.set(slot, lent);
     void vm.machine.exit.then(async (how) => {
-      if (this.#closing || this.#lent.get(slot) !== lent) return;
+      if (this.#closed.signal.aborted || this.#lent.get(slot) !== lent) return;
       this.#dead = `the lab of slot ${slot} died: ${how}\nconsole:\n${await lent.vm.machine.consoleTail()}`;
     });
     return lease;
+  }
+
+  /** Spec files come in the same order in every run, and so do the checkpoints that a slot needs. */
+  async #lookAhead(lab: VmLab, slot: number, checkpoint: Checkpoint<SwarmFacts>): Promise<void> {
+    const before = this.#restoredLast.get(slot);
+    if (before?.artifact.key === checkpoint.artifact.key) return;
+    this.#restoredLast.set(slot, checkpoint);
+    if (before) await lab.noteOrder(before, checkpoint);
+    void lab.readAhead(checkpoint, this.#closed.signal);
   }
 
   /** A guest that runs at the present time. @throws BadCheckpoint when it does not come to life. */
