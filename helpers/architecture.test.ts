@@ -103,7 +103,7 @@ const RULES: Rule[] = [
   {
     // The browser of their own tests comes from packages, as the lab's programs do.
     files: /^reports\/(?!testing\/chromium\.ts$)/,
-    only: /^(?:node:|npm:|reports\/|helpers\/(?:verdict\/|catalogue\/|sabotage\/(?:plan|record)\.ts|errors\.ts))/,
+    only: /^(?:node:|npm:|reports\/|helpers\/(?:verdict\/|catalogue\/|sabotage\/(?:plan|record|sabotages)\.ts|errors\.ts))/,
     because: 'reports are made from verdict files and the catalogue, without a lab',
   },
   {

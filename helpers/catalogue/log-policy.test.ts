@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { unexplained } from '../judge/logs.ts';
+import { stallsIn, unexplained } from '../judge/logs.ts';
 import { loadLogPolicy } from './log-policy.ts';
 
 const policy = loadLogPolicy('26.1.5');
@@ -17,4 +17,16 @@ test('what an engine dies of counts, and nothing milder', () => {
   const said = (level: string) => `time="2026-11-23T00:00:00Z" level=${level} msg="something new"`;
   const lines = [said('info'), said('warning'), said('error'), said('fatal'), 'panic: runtime error'];
   assert.deepEqual(unexplained(policy, 'engine', lines), lines.slice(3));
+});
+
+test('a member that gossip or its manager takes for lost tells of a stall; a suspicion that was refuted does not', () => {
+  const lost = [
+    'time="2026-11-28T13:24:46.263433324Z" level=info msg="memberlist: Marking f55c10cfaf42 as failed, suspect timeout reached (0 peer confirmations)"',
+    'time="2026-11-28T13:24:49.661447669Z" level=error msg="heartbeat to manager { } failed" error="rpc error: code = DeadlineExceeded desc = context deadline exceeded" method="(*session).heartbeat"',
+  ];
+  const harmless = [
+    'time="2026-11-28T13:24:12.247605969Z" level=info msg="memberlist: Suspect 30822391e2e3 has failed, no acks received"',
+    'time="2026-11-28T13:24:19.112566787Z" level=warning msg="memberlist: Refuting a suspect message (from: f55c10cfaf42)"',
+  ];
+  assert.deepEqual(stallsIn(policy, 'engine', [...lost, ...harmless]), lost);
 });

@@ -19,6 +19,8 @@ const sentence = z.string().trim().min(1);
 const Policy = z.strictObject({
   /** Lines that count against the clause during which they appear, unless an exception explains them. */
   counts: z.array(z.strictObject({ where, lines, reason: sentence })).min(1),
+  /** Lines that tell that the lab kept an engine from running, where no clause meant to. */
+  stalls: z.array(z.strictObject({ where, lines, reason: sentence })).min(1),
   exceptions: z.array(
     z.strictObject({
       where,
@@ -35,9 +37,12 @@ const Policy = z.strictObject({
 
 /** The log policy for an engine version. @throws ZodError when the data are not what they must be. */
 export function loadLogPolicy(engine: string): LogPolicy {
-  const { counts, exceptions } = Policy.parse(parse(readFileSync(path.join(CATALOGUE, LOGS), 'utf8')));
+  const { counts, stalls, exceptions } = Policy.parse(
+    parse(readFileSync(path.join(CATALOGUE, LOGS), 'utf8')),
+  );
   return {
     counts,
+    stalls,
     exceptions: exceptions.filter(({ until }) => holds({ since: null, until }, engine)),
   };
 }

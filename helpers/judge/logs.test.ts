@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { unexplained } from './logs.ts';
+import { stallsIn, unexplained } from './logs.ts';
 
 const policy = {
   counts: [
@@ -18,4 +18,11 @@ test('a line counts unless an exception of the same log explains it', () => {
 
 test('what no rule speaks of does not count', () => {
   assert.deepEqual(unexplained({ counts: [], exceptions: [] }, 'engine', ['level=error']), []);
+});
+
+test('an engine that was kept from running is told by the rules of stalls, whatever else counts', () => {
+  const stalls = [{ where: 'engine', lines: /Marking \S+ as failed/ }] as const;
+  const lines = ['level=info msg=a', 'msg="memberlist: Marking b7 as failed"'];
+  assert.deepEqual(stallsIn({ stalls }, 'engine', lines), lines.slice(1));
+  assert.deepEqual(stallsIn({ stalls }, 'kernel', lines), []);
 });

@@ -335,6 +335,8 @@ export class Node {
   readonly vantage: Vantage;
   /** Whether its engine runs, as far as we did not end it. */
   up = true;
+  /** Whether something was done to it that others lose sight of it by: its engine was ended or frozen, its packets are dropped, it left. */
+  hurt = false;
   readonly #time: Stopwatch;
 
   readonly #journal: Journal<SwarmView>;
@@ -448,6 +450,7 @@ export class Node {
    * {@link Node.startEngine}.
    */
   async endEngine(signal: 'TERM' | 'KILL'): Promise<void> {
+    this.hurt = true;
     this.up = false;
     // The node's init starts its engine again unless this file says that it shall stay down (node-init.sh).
     const script = [
@@ -482,6 +485,7 @@ export class Node {
    * asked stays unanswered, while its containers and the kernel go on.
    */
   async freezeEngine(): Promise<void> {
+    this.hurt = true;
     await this.toolbox.must('kill -STOP $(cat /proc/1/root/run/docker.pid)');
   }
 
@@ -492,6 +496,7 @@ export class Node {
 
   /** Drops what the node sends to a port, wherever that is, and what it forwards there for its containers. */
   async closeWayOut(port: number): Promise<void> {
+    this.hurt = true;
     // In mangle, which comes before nat: a destination that nat would change is still the one that was meant.
     const rules = ['OUTPUT', 'FORWARD'].flatMap((chain) =>
       ['udp', 'tcp'].map(
@@ -520,6 +525,7 @@ export class Node {
    * @param ports cuts only what goes to these ports, TCP and UDP, either way.
    */
   async cut({ ports = [] }: { ports?: readonly number[] } = {}): Promise<void> {
+    this.hurt = true;
     const { subnet, gateway } = LAB_NETWORK;
     const all = [`-s ${gateway} -j RETURN`, `-d ${gateway} -j RETURN`, `-s ${subnet} -d ${subnet} -j DROP`];
     const some = ports.flatMap((port) =>
@@ -559,6 +565,7 @@ export class Node {
 
   /** Kills the node with everything on it, as a power failure does. Nothing can be asked of it any more. */
   async lose(): Promise<void> {
+    this.hurt = true;
     this.up = false;
     await this.container.kill();
   }
@@ -687,6 +694,11 @@ export class Swarm {
     return this.#nodes;
   }
 
+  /** Whether anything was done to one of its nodes, see {@link Node.hurt}. */
+  get hurt(): boolean {
+    return this.everyone.some(({ hurt }) => hurt);
+  }
+
   /** Nodes beside it that are no members yet. */
   get spares(): readonly Node[] {
     return this.#spares;
@@ -765,6 +777,7 @@ export class Swarm {
    * @param force also if it is a manager, and even the last.
    */
   async leave(node: Node, { force = false } = {}): Promise<void> {
+    node.hurt = true;
     await this.#time.spend('swarm', () => node.api.swarmLeave({ force }));
     this.#nodes.splice(this.#nodes.indexOf(node), 1);
     node.role = 'spare';
