@@ -7,6 +7,7 @@ import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { UsageError } from '../helpers/errors.ts';
 import { readSettings, SETTINGS } from '../helpers/lab/settings.ts';
 import { DEFAULT_OUT_DIR, fileName } from '../helpers/verdict/channel.ts';
+import { kernelRange } from './kernels.ts';
 import { count } from './words.ts';
 
 /** Exit statuses of `bisect`; 2 is wrong use, as everywhere. */
@@ -40,7 +41,7 @@ export interface BisectMeans {
  */
 export async function bisect(
   options: BisectOptions,
-  { suite = THIS_SUITE, resolve }: BisectMeans = {},
+  { suite = THIS_SUITE, resolve = (range) => kernelRange(readSettings(), range) }: BisectMeans = {},
 ): Promise<number> {
   const question = await questionOf(options, resolve);
   const folder = path.resolve(options.folder ?? path.join(DEFAULT_OUT_DIR, 'bisect', question.clause));
@@ -75,7 +76,7 @@ export async function bisect(
   return STATUS[step.value.outcome];
 }
 
-async function questionOf(options: BisectOptions, resolve?: RangeResolver): Promise<Question> {
+async function questionOf(options: BisectOptions, resolve: RangeResolver): Promise<Question> {
   const { clause, kernels, engines, confidence = 0.95 } = options;
   if ((kernels === undefined) === (engines === undefined))
     throw new UsageError('bisect varies one thing: give either --kernels or --engines.');
@@ -84,7 +85,7 @@ async function questionOf(options: BisectOptions, resolve?: RangeResolver): Prom
       `a confidence of ${confidence} makes no sense: give one from 0.5 to below 1, such as 0.95.`,
     );
   const varies = kernels === undefined ? 'ENGINE' : 'KERNEL';
-  const versions = await versionsIn(kernels ?? engines ?? '', resolve);
+  const versions = await versionsIn(kernels ?? engines ?? '', kernels === undefined ? undefined : resolve);
   const settings = settingsBeside(varies);
   requireClause(clause);
   for (const version of versions) {

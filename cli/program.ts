@@ -128,7 +128,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     .command('bisect')
     .description('find the first kernel or engine at which a clause does not hold')
     .requiredOption('--clause <id>', 'the clause, which holds at the first version and not at the last')
-    .option('--kernels <list>', 'what KERNEL takes, by commas, from good to bad')
+    .option(
+      '--kernels <list>',
+      'what KERNEL takes, by commas, from good to bad; debian:6.12..7.3 is all that Debian has from one to the other',
+    )
     .option('--engines <list>', 'what ENGINE takes, by commas, from good to bad')
     .option('--confidence <number>', 'chance that the answer is right', Number, 0.95)
     .option('--folder <path>', 'where log and evidence are kept (default: reports/out/bisect/<clause>)')

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { messageOf, UsageError } from '../helpers/errors.ts';
-import { type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
+import { UsageError } from '../helpers/errors.ts';
+import { readVerdict } from '../helpers/verdict/read.ts';
 import { changedLines, RULES_DIR, ruleDocumentName } from '../helpers/verdict/rule-documents.ts';
 
 /**
@@ -13,7 +13,7 @@ import { changedLines, RULES_DIR, ruleDocumentName } from '../helpers/verdict/ru
  */
 export function rules(options: { record?: boolean; run: string; documents?: string }): number {
   const { record = false, run, documents = RULES_DIR } = options;
-  const cells = verdictOf(run).cells.filter((cell) => cell.rules !== undefined);
+  const cells = readVerdict(run).cells.filter((cell) => cell.rules !== undefined);
   if (cells.length === 0)
     throw new UsageError(
       `the run in ${run} met no rules to tell of: they are those of the stack of clause MESH-002 on a Swarm of 1m2w.`,
@@ -39,14 +39,4 @@ export function rules(options: { record?: boolean; run: string; documents?: stri
     } else drifted ||= (changed ?? []).length > 0;
   }
   return drifted ? 1 : 0;
-}
-
-function verdictOf(run: string): VerdictFile {
-  try {
-    return verdictSchema.parse(JSON.parse(readFileSync(path.join(run, 'verdict.json'), 'utf8')));
-  } catch (error) {
-    throw new UsageError(
-      `${run} is not what a run left: no verdict.json can be read there (${messageOf(error)}).`,
-    );
-  }
 }

@@ -120,7 +120,7 @@ test('files of all parts, and one page', async () => {
   assert.match(readFileSync(made.page ?? '', 'utf8'), /<html/);
   await assert.rejects(
     mergeRuns([folders[0] ?? '', path.join(root, 'empty')], out, new Map()),
-    /empty is not what a run left/,
+    /empty does not exist: name the verdict\.json/,
   );
   await assert.rejects(mergeRuns([folders[0] ?? '', out], out, new Map()), /cannot be a part of it/);
 });

@@ -1,8 +1,7 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
-import { messageOf, UsageError } from '../helpers/errors.ts';
+import { UsageError } from '../helpers/errors.ts';
 import {
   type Cell,
   type ExitReason,
@@ -11,6 +10,7 @@ import {
   type VerdictFile,
   verdictSchema,
 } from '../helpers/verdict/model.ts';
+import { readVerdict } from '../helpers/verdict/read.ts';
 import { type Catalogue, sum, timeOf, totalsOf, worst } from './compose.ts';
 import { junitXml } from './junit.ts';
 import { type Made, makePages } from './pages.ts';
@@ -63,15 +63,6 @@ function transcriptsOf(part: number): string {
 
 function copyIfThere(from: string, to: string): void {
   if (existsSync(from)) cpSync(from, to, { recursive: true });
-}
-
-function readVerdict(folder: string): VerdictFile {
-  try {
-    return verdictSchema.parse(JSON.parse(readFileSync(join(folder, 'verdict.json'), 'utf8')));
-  } catch (error) {
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
-    throw new UsageError(`${folder} is not what a run left: no verdict.json can be read there (${why}).`);
-  }
 }
 
 /** The verdict of a run from those of its parts. A clause that several judged in the same cell keeps the worst verdict. */

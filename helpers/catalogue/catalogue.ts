@@ -42,7 +42,16 @@ const Clause = z.strictObject({
   engines: text.optional(),
   /** Known defects: the clause is judged all the same, but a fail there is expected, and a pass is told as surprising. */
   expectedFail: z
-    .array(z.strictObject({ since: version.nullable(), until: version.nullable(), defect: line, ref: line }))
+    .array(
+      z.strictObject({
+        since: version.nullable(),
+        until: version.nullable(),
+        defect: line,
+        ref: line,
+        /** A regular expression: the defect shows in some runs only, and the clause then says this. */
+        sometimes: text.optional(),
+      }),
+    )
     .optional(),
   /** Failures users met that it would catch, by their entry in regressions.yaml. */
   regressions: z.array(z.string().regex(/^REG-\d{3}$/, 'must look like REG-023')).optional(),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type PackageRecord, parseRecords } from './apt.ts';
 import { missingModules, missingOptions } from './kernel-needs.ts';
-import { chooseKernel, kernelsIn, shortName } from './kernels.ts';
+import { chooseKernel, kernelsBetween, kernelsIn, shortName } from './kernels.ts';
 
 /** A package list such as Debian's, in the forms its kernels have had: whole, with an empty part, and split. */
 const LIST = parseRecords(`
@@ -73,6 +73,25 @@ describe('the kernels of a list', () => {
       KERNELS.filter(({ current }) => current).map(({ release }) => release),
       ['7.3.4+deb13-cloud-amd64'],
     );
+  });
+
+  test('lie in a range when they are complete, those of the last version with all their patches, each once', () => {
+    const between = (from: string, to: string) =>
+      kernelsBetween([...KERNELS, ...kernelsIn(LIST, 'sid')], from, to).map(
+        ({ suite, version }) => `${suite}/${version.split('~')[0]}`,
+      );
+    assert.deepEqual(between('6.12', '7.3'), [
+      'trixie-backports/6.12.90-1',
+      'trixie-backports/6.12.90-2',
+      'trixie-backports/6.18.12-1',
+      'trixie-backports/7.3.4-1',
+    ]);
+    assert.deepEqual(between('6.1', '6.12'), [
+      'trixie-backports/6.1.176-1',
+      'trixie-backports/6.12.90-1',
+      'trixie-backports/6.12.90-2',
+    ]);
+    assert.deepEqual(between('6.12.91', '6.18.11'), []);
   });
 
   test('consist of what they demand in exactly their version, each part once', () => {

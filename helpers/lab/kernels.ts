@@ -91,6 +91,23 @@ export function chooseKernel(
   return kernel;
 }
 
+/**
+ * The complete kernels from one upstream version up to another, the oldest first, each once however many suites have it.
+ *
+ * @param to its later patch releases count too: `7.3` ends after the last 7.3.x.
+ */
+export function kernelsBetween(kernels: readonly ListedKernel[], from: string, to: string): ListedKernel[] {
+  const within = (upstream: string) =>
+    compareVersions(upstream, from) >= 0 &&
+    (compareVersions(upstream, to) <= 0 || upstream.startsWith(`${to}.`));
+  const found = kernels.filter(
+    ({ version, missing }) => missing.length === 0 && within(upstreamVersion(version)),
+  );
+  return [...new Map(found.toReversed().map((kernel) => [kernel.version, kernel])).values()].toSorted(
+    (a, b) => compareVersions(a.version, b.version),
+  );
+}
+
 /** What KERNEL calls a kernel, as briefly as the other kernels of its suite allow. */
 export function shortName({ suite, version }: ListedKernel, kernels: readonly ListedKernel[]): string {
   const upstream = upstreamVersion(version);
