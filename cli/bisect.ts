@@ -30,6 +30,8 @@ export interface BisectOptions {
 export interface BisectMeans {
   suite?: Suite;
   resolve?: RangeResolver;
+  /** Is given the answer, besides what is printed. */
+  answered?: (answer: Answer) => void;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface BisectMeans {
  */
 export async function bisect(
   options: BisectOptions,
-  { suite = THIS_SUITE, resolve = (range) => kernelRange(readSettings(), range) }: BisectMeans = {},
+  { suite = THIS_SUITE, resolve = (range) => kernelRange(readSettings(), range), answered }: BisectMeans = {},
 ): Promise<number> {
   const question = await questionOf(options, resolve);
   const folder = path.resolve(options.folder ?? path.join(DEFAULT_OUT_DIR, 'bisect', question.clause));
@@ -72,6 +74,7 @@ export async function bisect(
     console.log(progress(number, judgement, ask));
     step = steps.next(judgement.outcome);
   }
+  answered?.(step.value);
   for (const line of conclusion(step.value, question, log)) console.log(line);
   return STATUS[step.value.outcome];
 }

@@ -6,6 +6,9 @@ import { z } from 'zod';
 /** Environment variable that names the file of the plan; with it a run sabotages. */
 export const PLAN_FILE = 'SWARMPROOF_SABOTAGE';
 
+/** Environment variable that holds a fault as JSON, done in every Swarm of an ordinary run: a defect planted to see whether it is found. */
+export const PLANTED = 'SWARMPROOF_PLANTED';
+
 /** Folder below that of the runs in which sabotage leaves what it finds. */
 export const SABOTAGE_FOLDER = 'sabotage';
 

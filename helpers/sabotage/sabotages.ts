@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import type { ClauseData } from '../catalogue/catalogue.ts';
 import { messageOf, UsageError } from '../errors.ts';
-import { type Readied, readied, woundSchema } from '../fault/library.ts';
+import { type Readied, readied, type Wound, woundSchema } from '../fault/library.ts';
 
 /** Where the project keeps its sabotages: one file for each area. */
 export const SABOTAGES = fileURLToPath(new URL('../../specs/sabotage/', import.meta.url));
@@ -15,6 +15,8 @@ const entry = woundSchema.extend({
   red: z.string().min(6),
   /** The node that it must name, where that is not the damaged one; `any` where it may be any. */
   at: z.string().optional(),
+  /** Waits as long as ever, where the clause without the fault takes as long to see that all is well. */
+  patient: z.literal(true).optional(),
 });
 
 const file = z.record(z.string().regex(/^[A-Z]+-\d{3}$/, 'must look like VIP-015'), z.array(entry).min(1));
@@ -23,8 +25,12 @@ const file = z.record(z.string().regex(/^[A-Z]+-\d{3}$/, 'must look like VIP-015
 export interface Sabotage {
   clause: string;
   fault: Readied;
+  /** The same as data. */
+  wound: Wound;
   red: RegExp;
   at: string | undefined;
+  /** What the clause may be expected to say, so that it need not wait for what a held fault makes vain. */
+  foreseen: readonly RegExp[];
 }
 
 /**
@@ -54,10 +60,15 @@ export function loadSabotages(
   return found;
 }
 
-function sabotage(name: string, clause: string, { red, at, ...wound }: z.infer<typeof entry>): Sabotage {
+function sabotage(
+  name: string,
+  clause: string,
+  { red: text, at, patient, ...wound }: z.infer<typeof entry>,
+): Sabotage {
   try {
     // A message has many lines; what is expected may begin on one and end on another.
-    return { clause, fault: readied(wound), red: new RegExp(red, 's'), at };
+    const red = new RegExp(text, 's');
+    return { clause, fault: readied(wound), wound, red, at, foreseen: patient ? [] : [red] };
   } catch (error) {
     throw new UsageError(`${name}: ${clause}: ${messageOf(error)}`);
   }

@@ -67,7 +67,7 @@ test(
       return permutationHistogram(answers);
     };
 
-    const three = await orders('three', 600);
+    const three = await orders('three', 1600);
     const chance = uniform(three, OURS.falseAlarm);
     await evidence('chances of three', { counts: three, ...chance });
     judge('orders of three records', chance);
