@@ -71,12 +71,13 @@ test(
         sameMembers(addressesOf(pair, 'six'), heard.get('tasks.pair') ?? []),
         where,
       );
+      // Whether it is empty or a failure: with IPv6 the engine asks servers outside for what it has no such record of.
       judge(
-        'answers to AAAA',
+        'records in answers to AAAA',
         sameMembers(
-          names.map((name) => `${name} NOERROR`),
-          aaaa.map(({ questions, rcode, answers }) =>
-            [first(questions).name, rcode, ...answers.map(({ type }) => type)].join(' '),
+          names,
+          aaaa.map(({ questions, answers }) =>
+            [first(questions).name, ...answers.map(({ type }) => type)].join(' '),
           ),
         ),
         where,
