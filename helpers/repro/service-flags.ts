@@ -144,9 +144,11 @@ function said(spec: JsonObject, renamed: Renamed): Said {
 function healthCommand(test: Json, result: Said): Flag[] {
   const [kind, ...words] = test as string[];
   if (kind === 'NONE') return [{ name: 'no-healthcheck', value: 'true' }];
-  if (words.some((word) => /\bworkload\b/.test(word)))
-    result.unsaid.push("a health check that only the suite's own workload has");
-  return [{ name: 'health-cmd', value: words.join(' ') }];
+  if (!words.some((word) => /\bworkload\b/.test(word)))
+    return [{ name: 'health-cmd', value: words.join(' ') }];
+  // The program of the suite's own workload: others are asked for their page.
+  result.unsaid.push('a health check that can be switched: it asks for the page instead');
+  return [{ name: 'health-cmd', value: 'wget -q -O /dev/null http://127.0.0.1/' }];
 }
 
 /** The flags of `docker service create` for a specification, each as one word; and what they cannot say. */
