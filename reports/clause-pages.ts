@@ -104,7 +104,8 @@ function section(clause: ClauseData, sabotages: readonly Sabotage[], record: Ver
     verdicts[id] ? [`| ${engine} | ${kernel} | ${verdicts[id]} | ${date} |`] : [],
   );
   const defects = expectedFail.map(
-    ({ since, until, defect, ref }) => `- ${range(since, until)}: ${defect} (${ref})`,
+    ({ since, until, defect, ref, sometimes }) =>
+      `- ${range(since, until)}${sometimes ? ', in some runs' : ''}: ${defect} (${ref})`,
   );
   return [
     `## ${id} ${verbatim(title)}`,

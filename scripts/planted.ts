@@ -2,7 +2,7 @@
  * Proves that `swarmproof bisect` finds what it looks for, on real kernels or engines, where none has a defect at hand: the clause's
  * first sabotage is done in every Swarm from a chosen version on, and the search is told nothing of it.
  *
- *     npx node scripts/planted.ts --clause VIP-015 --kernels debian:6.1..7.3 --from debian:sid
+ *     npx node scripts/planted.ts --clause VIP-015 --kernels debian:bookworm,debian:trixie,debian:sid --from debian:sid
  *
  * Ends with 0 when the first bad version that it finds is the one chosen.
  */
@@ -28,8 +28,8 @@ const { values } = parseArgs({
   },
 });
 const { clause = '', from = '', ...options } = values;
-const list = options.kernels ?? options.engines ?? '';
-const versions = await versionsIn(list, (range) => kernelRange(readSettings(), range));
+const { kernels, engines, folder } = options;
+const versions = await versionsIn(kernels ?? engines ?? '', (range) => kernelRange(readSettings(), range));
 const first = versions.indexOf(from);
 if (first < 1) throw new UsageError(`--from names one of ${versions.slice(1).join(', ')}, not ${from}.`);
 const [sabotage] = loadSabotages(loadCatalogue()).get(clause) ?? [];
@@ -41,7 +41,9 @@ let found: string | undefined;
 const answered = (answer: Answer) => {
   if (answer.outcome === 'found') found = answer.firstBad;
 };
-await bisect({ clause, ...options }, { suite: { ...THIS_SUITE, env }, answered });
+const list = versions.join(',');
+const varied = kernels === undefined ? { engines: list } : { kernels: list };
+await bisect({ clause, ...varied, ...(folder && { folder }) }, { suite: { ...THIS_SUITE, env }, answered });
 const right = found === from;
 console.log(right ? 'It is the version that was chosen.' : `It should have been ${from}.`);
 process.exitCode = right ? 0 : 1;

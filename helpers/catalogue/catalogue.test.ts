@@ -53,6 +53,18 @@ const wrong: [name: string, files: Record<string, unknown>, message: RegExp][] =
     /VIP-015: regressions: REG-999 is not in regressions\.yaml/,
   ],
   [
+    'a defect that is known by a broken pattern',
+    {
+      'vip.yaml': [
+        {
+          ...sound,
+          expectedFail: [{ since: null, until: null, defect: 'it leaks', ref: 'here', sometimes: '(' }],
+        },
+      ],
+    },
+    /VIP-015: expectedFail\.0\.sometimes: .*Invalid regular expression/,
+  ],
+  [
     'a source without place',
     { 'vip.yaml': [{ ...sound, sources: [{ name: 'moby' }] }] },
     /VIP-015: sources\.0\.ref: /,

@@ -15,6 +15,17 @@ const REGRESSIONS = 'regressions.yaml';
 const text = z.string().trim().min(1, 'must not be empty');
 const line = text.regex(/^[^\n]+$/, 'must be one line');
 
+/** A regular expression, as text in the data. @param flags such as `s` where what it is held against has many lines. */
+export const pattern = (flags = '') =>
+  z.string().transform((source, context) => {
+    try {
+      return new RegExp(source, flags);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: String(error) });
+      return z.NEVER;
+    }
+  });
+
 /** An engine version in the catalogue's data. */
 export const version = z.string().regex(/^\d+\.\d+\.\d+$/, 'must look like 28.0.1');
 
@@ -48,8 +59,8 @@ const Clause = z.strictObject({
         until: version.nullable(),
         defect: line,
         ref: line,
-        /** A regular expression: the defect shows in some runs only, and the clause then says this. */
-        sometimes: text.optional(),
+        /** The defect shows in some runs only, and the clause then says this. */
+        sometimes: pattern('s').optional(),
       }),
     )
     .optional(),

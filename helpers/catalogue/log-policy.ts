@@ -3,17 +3,10 @@ import path from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import type { LogPolicy } from '../judge/logs.ts';
-import { CATALOGUE, holds, LOGS, version } from './catalogue.ts';
+import { CATALOGUE, holds, LOGS, pattern, version } from './catalogue.ts';
 
 const where = z.enum(['kernel', 'engine']);
-const lines = z.string().transform((text, context) => {
-  try {
-    return new RegExp(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: String(error) });
-    return z.NEVER;
-  }
-});
+const lines = pattern();
 const sentence = z.string().trim().min(1);
 
 const Policy = z.strictObject({

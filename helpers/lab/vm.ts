@@ -220,7 +220,7 @@ export class VmLab {
 
   /** Notes that one checkpoint was restored after another, for {@link readAhead}. */
   async noteOrder(before: Checkpoint<unknown>, after: Checkpoint<unknown>): Promise<void> {
-    // One that was removed meanwhile is followed by none.
+    // Without it the next one is read when it is needed; a checkpoint may have been removed meanwhile.
     await fs.writeFile(path.join(before.artifact.folder, NEXT), after.artifact.key).catch(() => {});
   }
 

@@ -336,7 +336,7 @@ export class Node {
   readonly vantage: Vantage;
   /** Whether its engine runs, as far as we did not end it. */
   up = true;
-  /** Whether something was done to it that others lose sight of it by: its engine was ended or frozen, its packets are dropped, it left. */
+  /** Whether something was done to it that others lose sight of it by: its engine was ended or frozen, it was cut off or lost, it left. */
   hurt = false;
   readonly #time: Stopwatch;
 
@@ -497,7 +497,6 @@ export class Node {
 
   /** Drops what the node sends to a port, wherever that is, and what it forwards there for its containers. */
   async closeWayOut(port: number): Promise<void> {
-    this.hurt = true;
     // In mangle, which comes before nat: a destination that nat would change is still the one that was meant.
     const rules = ['OUTPUT', 'FORWARD'].flatMap((chain) =>
       ['udp', 'tcp'].map(
