@@ -3,14 +3,17 @@ import { defineConfig } from '@playwright/test';
 import { cellsOfRun } from './helpers/lab/cells.ts';
 import { defaultSlots } from './helpers/pool/slots.ts';
 import { readPlan } from './helpers/sabotage/plan.ts';
-import { HISTORY_DIR, OUT_DIR } from './helpers/verdict/channel.ts';
+import { HISTORY_DIR, OUT_DIR, REPLAY_VARIABLE } from './helpers/verdict/channel.ts';
+import { readVerdict } from './helpers/verdict/read.ts';
 
 /** Ours: a whole run of one cell, cold caches and a slow host included; long clauses come on top. */
 const CELL_LIMIT_MS = 80 * 60_000;
 
-/** A project for each cell of the run. What is wrong with them is told by global set-up, in the report too. */
+/** A project for each cell of the run, or of the one that is judged again. What is wrong with them is told by global set-up, in the report too. */
 function projects(): { name: string; grep?: RegExp }[] {
+  const replayed = process.env[REPLAY_VARIABLE];
   try {
+    if (replayed) return readVerdict(replayed).cells.map(({ name }) => ({ name }));
     return cellsOfRun().map(({ name, clauses }) => ({ name, ...(clauses && { grep: clauses }) }));
   } catch {
     return [{ name: 'default' }];
@@ -18,7 +21,8 @@ function projects(): { name: string; grep?: RegExp }[] {
 }
 
 /** `swarmproof sabotage` judges the same clauses on Swarms that it breaks on purpose, in the first cell. */
-const sabotages = readPlan() !== undefined;
+const plan = readPlan();
+const sabotages = plan !== undefined;
 
 const cells = sabotages ? projects().slice(0, 1) : projects();
 
@@ -26,8 +30,8 @@ export default defineConfig({
   testDir: 'specs',
   outputDir: path.join(OUT_DIR, 'raw'),
   globalSetup: './fixtures/setup.ts',
-  // A run that is to take long says so; its long clauses then set its limits.
-  ...(process.env.SOAK ? {} : { globalTimeout: CELL_LIMIT_MS * cells.length }),
+  // A run that is to take long says so; its long clauses then set its limits. Proofs take hours, and each has limits of its own.
+  ...(process.env.SOAK || plan?.proofs.length ? {} : { globalTimeout: CELL_LIMIT_MS * cells.length }),
   grepInvert: [...(process.env.SOAK ? [] : [/@soak/]), ...(process.env.DRAFTS === 'yes' ? [] : [/@draft/])],
   // Each worker has a lab of its own.
   workers: defaultSlots(),

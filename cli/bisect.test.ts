@@ -133,11 +133,15 @@ describe('bisect in processes of its own', { concurrency: 2 }, () => {
     assert.match(all, /^certainty {2}90 %: VIP-001 broke in 10 of 13 at the newest version/m);
   });
 
-  test('nothing is found where the newest version cannot be judged: status 3', async () => {
-    using suite = new FakeSuite(`() => 'dead'`);
+  test('nothing is found where the newest version cannot be judged: status 3, until what was in the way is gone', async () => {
+    using suite = new FakeSuite(`(kernel) => existsSync('mended') ? (${BREAKS_FROM_FORKY})(kernel) : 'dead'`);
     const { exitCode, all } = await suite.bisect(KERNELS.join(','));
     assert.equal(exitCode, 3);
     assert.match(all, /^NOT FOUND: debian:sid could not be judged/m);
+    fs.writeFileSync(path.join(suite.folder, 'mended'), '');
+    const again = await suite.bisect(KERNELS.join(','));
+    assert.equal(again.exitCode, 0, again.all);
+    assert.match(again.all, /^FIRST BAD: debian:forky /m);
   });
 
   for (const [name, target] of [

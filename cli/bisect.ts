@@ -13,7 +13,7 @@ import { count } from './words.ts';
 /** Exit statuses of `bisect`; 2 is wrong use, as everywhere. */
 const STATUS = { found: 0, none: 1, open: 3 } as const satisfies Record<Answer['outcome'], number>;
 /** Ended by Ctrl-C, as shells say it. */
-const INTERRUPTED = 130;
+export const INTERRUPTED = 130;
 
 /** What the command line says. */
 export interface BisectOptions {
@@ -45,9 +45,10 @@ export async function bisect(
   options: BisectOptions,
   { suite = THIS_SUITE, resolve = (range) => kernelRange(readSettings(), range), answered }: BisectMeans = {},
 ): Promise<number> {
-  const question = await questionOf(options, resolve);
-  const folder = path.resolve(options.folder ?? path.join(DEFAULT_OUT_DIR, 'bisect', question.clause));
-  const log = BisectLog.open(folder, question);
+  const asked = await questionOf(options, resolve);
+  const folder = path.resolve(options.folder ?? path.join(DEFAULT_OUT_DIR, 'bisect', asked.clause));
+  const log = BisectLog.open(folder, asked);
+  const { question } = log;
   const steps = search(question);
   let step = steps.next('open');
   for (const { version, outcome } of log.judgements) {
@@ -88,7 +89,8 @@ async function questionOf(options: BisectOptions, resolve: RangeResolver): Promi
       `a confidence of ${confidence} makes no sense: give one from 0.5 to below 1, such as 0.95.`,
     );
   const varies = kernels === undefined ? 'ENGINE' : 'KERNEL';
-  const versions = await versionsIn(kernels ?? engines ?? '', kernels === undefined ? undefined : resolve);
+  const asked = (kernels ?? engines ?? '').trim();
+  const versions = await versionsIn(asked, kernels === undefined ? undefined : resolve);
   const settings = settingsBeside(varies);
   requireClause(clause);
   for (const version of versions) {
@@ -96,11 +98,11 @@ async function questionOf(options: BisectOptions, resolve: RangeResolver): Promi
     if (varies === 'KERNEL' && LAB !== 'vm')
       throw new UsageError(`LAB=${LAB} has a kernel of its own: kernels are compared in the lab vm.`);
   }
-  return { schema: 'swarmproof/bisect/1', clause, varies, versions, confidence, settings };
+  return { schema: 'swarmproof/bisect/1', clause, varies, asked, versions, confidence, settings };
 }
 
 /** Where things lie, how much of them is kept, and which cells other runs have, has no say in what is judged. */
-const NO_SAY = ['OUT_DIR', 'LAB_CACHE', 'LAB_CACHE_SIZE', 'CELLS'];
+const NO_SAY = ['OUT_DIR', 'HISTORY', 'LAB_CACHE', 'LAB_CACHE_SIZE', 'CELLS'];
 
 function settingsBeside(varies: string): Record<string, string> {
   const names = Object.keys(SETTINGS).filter((name) => name !== varies && !NO_SAY.includes(name));

@@ -61,14 +61,24 @@ test('better only: status 0', async () => {
 test('what the other run knew left open: status 3, told once, and the command that judges it again', async () => {
   await using cli = await CommandLine.create();
   const dead = { verdict: 'inconclusive', reason: 'lab', message: 'the lab died' } as const;
-  const later = run(Object.fromEntries(ids.slice(2).map((id) => [id, dead])));
+  const cells = [{ ...exampleCell, settings: { KERNEL: 'debian:sid' } }];
+  const later = run(Object.fromEntries(ids.slice(2).map((id) => [id, dead])), { cells });
   later.run.exitReason = 'interrupted';
   const { stdout, exitCode } = await diff(cli, run(), later);
   assert.equal(exitCode, 3);
   assert.match(stdout, /^CANNOT TELL: 10 left open/);
   assert.match(stdout, /^ {2}note {4}run B ended early: interrupted$/m);
   assert.match(stdout, /^ {2}open {4}VIP-003 VIP-004 VIP-005 and 7 more .* the lab died$/m);
-  assert.match(stdout, /^ {2}next .*npx playwright test --grep 'VIP-003\|.*VIP-012'$/m);
+  assert.match(
+    stdout,
+    /^ {2}next .* B left open: KERNEL=debian:sid npx playwright test --grep 'VIP-003\|.*VIP-012'$/m,
+  );
+  const earlier = await diff(cli, run({ 'VIP-002': dead }), run({ 'VIP-002': { verdict: 'fail' } }));
+  assert.equal(earlier.exitCode, 3);
+  assert.match(
+    earlier.stdout,
+    /^ {2}next .* A left open: KERNEL=debian:forky npx playwright test --grep 'VIP-002'$/m,
+  );
 });
 
 test('a hundred flips fit a screen, and --json has them all', async () => {

@@ -9,7 +9,9 @@ import {
   type TimeComparison,
 } from '../helpers/compare/compare.ts';
 import { UsageError } from '../helpers/errors.ts';
+import { holds } from '../helpers/verdict/model.ts';
 import { readVerdict } from '../helpers/verdict/read.ts';
+import { command } from '../reports/advice.ts';
 import { columns, count } from './words.ts';
 
 /** Exit statuses of `diff`; 2 is wrong use, as everywhere. */
@@ -208,11 +210,7 @@ function seconds(ms: number): string {
 function next({ cells }: Comparison, folder: string): Line[] {
   const cell = cells.find(({ worse }) => worse.length > 0);
   const flip = cell?.worse[0];
-  if (!cell || !flip) {
-    const open = [...new Set(cells.flatMap((one) => one.open.map(({ id }) => id)))];
-    if (open.length === 0) return [];
-    return [['next', `judge again what is open: npx playwright test --grep '${open.join('|')}'`]];
-  }
+  if (!cell || !flip) return cells.flatMap(judgeAgain);
   const [file] = flip.evidence;
   const change = (section: string) => cell.facts.find((fact) => fact.section === section);
   const [kernel, engine] = [change('kernel'), change('engines')];
@@ -224,6 +222,23 @@ function next({ cells }: Comparison, folder: string): Line[] {
     ...(kernel && !engine ? [bisection(flip, '--kernels', kernel)] : []),
     ...(engine && !kernel ? [bisection(flip, '--engines', engine)] : []),
   ];
+}
+
+/** What judges again what each of the runs left open, in a cell like its own. */
+function judgeAgain({ open, settings }: CellComparison): Line[] {
+  const { a = [], b = [] } = Object.groupBy(open, ({ to }) =>
+    holds({ verdict: to, reason: null }) === undefined ? 'b' : 'a',
+  );
+  return (
+    [
+      ['A', a, settings.a],
+      ['B', b, settings.b],
+    ] as const
+  ).flatMap(([run, flips, given]): Line[] => {
+    if (flips.length === 0) return [];
+    const words = `npx playwright test --grep '${flips.map(({ id }) => id).join('|')}'`;
+    return [['next', `judge again what ${run} left open: ${command({ settings: given }, words)}`]];
+  });
 }
 
 function bisection({ id }: Flip, option: string, { a, b }: FactChange): Line {

@@ -66,6 +66,29 @@ test('an answer that was another makes the verdict another', async () => {
   assert.match(stdout, /^1 verdict the same, 1 differ$/m);
 });
 
+test('a merged run of cells of a set is judged again, each clause in its cell', async () => {
+  await using cli = await CommandLine.create();
+  const run = await recorded(cli);
+  const text = await fs.readFile(path.join(run, 'verdict.json'), 'utf8');
+  const verdict = verdictSchema.parse(JSON.parse(text));
+  const name = 'sid on bookworm';
+  for (const cell of verdict.cells) cell.name = name;
+  for (const clause of verdict.clauses)
+    Object.assign(clause, {
+      cell: name,
+      transcript: clause.transcript?.replace('transcripts/default', 'transcripts/part-2/sid-on-bookworm'),
+    });
+  await fs.writeFile(path.join(run, 'verdict.json'), JSON.stringify(verdict));
+  await fs.mkdir(path.join(run, 'transcripts/part-2'));
+  await fs.rename(
+    path.join(run, 'transcripts/default'),
+    path.join(run, 'transcripts/part-2/sid-on-bookworm'),
+  );
+  const { stdout, stderr, exitCode } = await judge(cli, run, 'MESH-002', 'DNS-002');
+  assert.equal(exitCode, 0, `${stdout}\n${stderr}`);
+  assert.match(stdout, /^2 verdicts the same$/m);
+});
+
 test('a transcript that does not fit gives no verdict, and says where', async () => {
   await using cli = await CommandLine.create();
   const run = await recorded(cli, 'MESH-002', (entries) =>

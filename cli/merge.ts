@@ -10,7 +10,8 @@ import { summarise } from '../reports/summary.ts';
  * @returns the exit status, as that of the run would have been.
  */
 export async function merge(folders: readonly string[], outDir: string): Promise<number> {
-  const { verdict, made } = await mergeRuns(folders, outDir, loadCatalogue());
+  const historyDir = path.resolve(process.env.HISTORY?.trim() || path.join(outDir, 'history'));
+  const { verdict, made } = await mergeRuns(folders, outDir, loadCatalogue(), historyDir);
   const shown = (file: string) => path.relative(process.cwd(), file) || file;
   const files = {
     verdict: shown(path.join(outDir, 'verdict.json')),

@@ -28,6 +28,7 @@ const REFUSED: [what: string, words: string[], status: number, said: RegExp][] =
   ['an area that is none', ['--area', 'sea'], 2, /sea is no area; there are dns/],
   ['a sample of no number', ['--sample', 'some'], 2, /whole number/],
   ['a blind sample', ['--blind', '--sample', '3'], 2, /--blind draws its own faults/],
+  ['a draft', ['--clause', 'SCALE-001'], 2, /SCALE-001 is a draft: set DRAFTS=yes/],
   ['a blind run of nothing', ['--blind', '--clause', 'VIP-999'], 2, /no clause is named VIP-999/],
 ];
 for (const [what, words, status, said] of REFUSED)

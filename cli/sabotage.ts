@@ -2,6 +2,7 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { UsageError } from '../helpers/errors.ts';
+import { cellsOfRun } from '../helpers/lab/cells.ts';
 import type { Settings } from '../helpers/lab/settings.ts';
 import { choose, drawBlind, nameOf } from '../helpers/sabotage/choose.ts';
 import { PLAN_FILE, type Plan, SABOTAGE_FOLDER, writePlan } from '../helpers/sabotage/plan.ts';
@@ -41,12 +42,15 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
         seed,
         clauses: unknowing(catalogue, clauses, areas),
         proofs: [],
-        blind: drawBlind(members(settings), seed),
+        blind: drawBlind(members(cellsOfRun()[0]?.settings ?? settings), seed),
       }
     : planOf(
         choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed }),
         seed,
       );
+  const draft = plan.proofs.length > 0 && plan.clauses.find((id) => catalogue.get(id)?.draft);
+  if (draft && settings.DRAFTS === 'no')
+    throw new UsageError(`${draft} is a draft: set DRAFTS=yes to have it judged.`);
   if (options.list) {
     for (const name of plan.proofs) console.log(name);
     return 0;
@@ -57,12 +61,17 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
   const runner = path.join(ROOT, 'node_modules', '@playwright', 'test', 'cli.js');
   // A clause's title begins with its id; what has no title of that form is no clause.
   const words = ['test', '--grep', `(^| )(${plan.clauses.join('|')}) `];
-  const { exitCode } = await execa(process.execPath, [runner, ...words, ...(options.blind ? ['-x'] : [])], {
+  const run = execa(process.execPath, [runner, ...words, ...(options.blind ? ['-x'] : [])], {
     cwd: ROOT,
     stdio: 'inherit',
     env: { [PLAN_FILE]: file, OUT_DIR: folder },
     reject: false,
   });
+  // The runner ends its lab on this signal and tells what was found. A terminal's Ctrl-C has reached it already; it takes both for one.
+  const interrupt = () => void run.kill('SIGINT');
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  const { exitCode } = await run;
+  process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   return exitCode ?? 1;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exampleCell, exampleClause, exampleVerdict } from '../helpers/verdict/testing/example.ts';
-import { type AdvisedClause, advise, rerunCommand, worstAdvice } from './advice.ts';
+import { type AdvisedClause, advise, command, rerunCommand, worstAdvice } from './advice.ts';
 
 const catalogue = new Map<string, AdvisedClause>([
   ['VIP-001', { level: 'must' }],
@@ -85,4 +85,13 @@ test('a command names few clauses, and is safe to paste', () => {
   );
   const many = Array.from({ length: 13 }, (_, index) => ({ id: `A-${100 + index}` }));
   assert.equal(rerunCommand({ ...cell, settings: null }, many), 'npx playwright test');
+});
+
+test('a cell of a set is repeated by its settings, not by a name that only the set knows', () => {
+  const cell = { settings: { KERNEL: 'debian:bookworm' } };
+  for (const one of ["--project 'sid on bookworm'", "'--project=sid on bookworm'", '--project=default'])
+    assert.equal(
+      command(cell, `npx playwright test ${one} --grep @core`),
+      'KERNEL=debian:bookworm npx playwright test --grep @core',
+    );
 });

@@ -96,7 +96,7 @@ export function advise(
           : `${open.length} of ${count(own.length, 'clause')} could not be judged: the lab or an observer broke, which says nothing about the product${plus(changed.length, 'failed in details of how it is built')}.`,
       todo: [
         own.length === 0
-          ? `Run it again: ${run.command}`
+          ? `Run it again: ${command(cell, run.command)}`
           : `Judge what is open again: ${rerunCommand(cell, open)}`,
         'If it recurs, ask what this machine lacks: npx swarmproof doctor',
       ],
@@ -175,16 +175,16 @@ export function rerunCommand(cell: Cell, clauses: readonly Pick<ClauseVerdict, '
   return command(cell, `npx playwright test --grep "${ids.join('|')}"`);
 }
 
-/** A command with the settings of a cell before it. */
+/** A command with the settings of a cell before it; they make it the only cell, so that none is chosen by name. */
 export function command({ settings }: Pick<Cell, 'settings'>, words: string): string {
-  return [
-    ...Object.entries(settings ?? {}).map(([name, value]) => `${name}=${shellWord(value)}`),
-    words,
-  ].join(' ');
+  if (settings === null) return words;
+  const given = Object.entries(settings).map(([name, value]) => `${name}=${shellWord(value)}`);
+  return [...given, words.replaceAll(/ (?:'--project=[^']*'|--project[= ](?:'[^']*'|\S+))/g, '')].join(' ');
 }
 
-function shellWord(text: string): string {
-  return /^[\w.:/+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+/** A word as a shell takes it. */
+export function shellWord(text: string): string {
+  return /^[\w.:/+@=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /** The advice on the whole: that on the worst cell. */

@@ -98,11 +98,39 @@ test('parts that judged different versions under one name do not make one verdic
   );
 });
 
+test('a part that was lost is missed, and what the parts have in common is the command', () => {
+  const shard = (number: number) =>
+    part(
+      exampleVerdict([], {
+        run: { ...run, command: `npx playwright test --shard=${number}/3 --grep @core` },
+      }),
+    );
+  const { run: whole } = mergeVerdicts([shard(3), shard(1), shard(2)]);
+  assert.deepEqual(
+    [whole.exitReason, whole.message, whole.command],
+    ['completed', undefined, 'npx playwright test --grep @core'],
+  );
+  const { run: torn } = mergeVerdicts([shard(1), shard(3)]);
+  assert.equal(torn.exitReason, 'interrupted');
+  assert.equal(torn.message, 'the part that ran with --shard=2/3 is not among these');
+});
+
+test('the rules of a cell are told by whichever part met them', () => {
+  const rules = { path: 'rules/vm.md', document: null, changedLines: null };
+  const [cell] = mergeVerdicts([
+    part(exampleVerdict([])),
+    part(exampleVerdict([], { cells: [{ ...exampleCell, rules }] })),
+  ]).cells;
+  assert.deepEqual(cell?.rules, { ...rules, path: 'rules/part-2/vm.md' });
+});
+
 test('files of all parts, and one page', async () => {
   const folders = ['one', 'two'].map((name, i) => {
     const folder = path.join(root, name);
     mkdirSync(path.join(folder, 'evidence/vm/VIP-001'), { recursive: true });
     writeFileSync(path.join(folder, 'evidence/vm/VIP-001/x.txt'), name);
+    mkdirSync(path.join(folder, 'rules'));
+    writeFileSync(path.join(folder, 'rules/vm.md'), name);
     const clause = exampleClause({
       id: `VIP-00${i + 1}`,
       evidence: seen('x'),
@@ -112,7 +140,14 @@ test('files of all parts, and one page', async () => {
     return folder;
   });
   const out = path.join(root, 'out');
+  mkdirSync(path.join(out, 'bisect'), { recursive: true });
+  const letter = path.join(out, 'letter.txt');
+  writeFileSync(letter, 'dear');
+  await assert.rejects(mergeRuns(folders, out, new Map()), /out holds letter\.txt and no verdict\.json/);
+  rmSync(letter);
   const { verdict, made } = await mergeRuns(folders, out, new Map());
+  assert.ok(existsSync(path.join(out, 'bisect')), 'what is no part of a run stays');
+  assert.equal(readFileSync(path.join(out, 'rules/part-2/vm.md'), 'utf8'), 'two');
   for (const { evidence } of verdict.clauses)
     for (const file of evidence) assert.ok(existsSync(path.join(out, file.path)));
   assert.equal(JSON.parse(readFileSync(path.join(out, 'verdict.json'), 'utf8')).totals.fail, 1);
@@ -122,7 +157,9 @@ test('files of all parts, and one page', async () => {
     mergeRuns([folders[0] ?? '', path.join(root, 'empty')], out, new Map()),
     /empty does not exist: name the verdict\.json/,
   );
-  await assert.rejects(mergeRuns([folders[0] ?? '', out], out, new Map()), /cannot be a part of it/);
+  const relative = path.relative('', out);
+  for (const same of [out, relative])
+    await assert.rejects(mergeRuns([folders[0] ?? '', same], out, new Map()), /cannot be a part of it/);
 });
 
 test('two cells, judged in two shards of the real runner, are one run again', async () => {

@@ -1,5 +1,5 @@
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { UsageError } from '../helpers/errors.ts';
 import {
@@ -13,6 +13,7 @@ import {
 import { readVerdict } from '../helpers/verdict/read.ts';
 import { type Catalogue, sum, timeOf, totalsOf, worst } from './compose.ts';
 import { junitXml } from './junit.ts';
+import { clearRunFolder } from './leftovers.ts';
 import { type Made, makePages } from './pages.ts';
 
 /** What one machine left of a run that was spread over several. */
@@ -25,40 +26,37 @@ interface Part {
  * Puts together what the parts of a run left, each in a folder like `reports/out`: one verdict, one JUnit file, all evidence, one page.
  * Playwright's own blob reports know nothing of cells and cannot be read back by Allure's reporter, so the verdict files are what is merged.
  *
- * @param outDir is emptied first.
- * @throws UsageError when a folder holds no verdict, or the parts do not belong together.
+ * @param outDir loses what an earlier run left there.
+ * @throws UsageError when a folder holds no verdict, the parts do not belong together, or `outDir` holds something that no run left.
  */
 export async function mergeRuns(
   folders: readonly string[],
   outDir: string,
   catalogue: Catalogue,
+  historyDir = join(outDir, 'history'),
 ): Promise<{ verdict: VerdictFile; made: Made }> {
-  if (folders.some((folder) => join(folder) === join(outDir)))
+  if (folders.some((folder) => resolve(folder) === resolve(outDir)))
     throw new UsageError(
       `${outDir} is where the merged run goes, and cannot be a part of it: move it first.`,
     );
   const parts = folders.map((folder) => ({ folder, verdict: readVerdict(folder) }));
   const verdict = verdictSchema.parse(mergeVerdicts(parts));
-  rmSync(outDir, { recursive: true, force: true });
+  clearRunFolder(outDir);
   mkdirSync(join(outDir, 'allure-results'), { recursive: true });
   for (const [i, { folder }] of parts.entries()) {
-    copyIfThere(join(folder, 'evidence'), join(outDir, evidenceOf(i)));
-    copyIfThere(join(folder, 'transcripts'), join(outDir, transcriptsOf(i)));
+    for (const kind of ['evidence', 'transcripts', 'rules'])
+      copyIfThere(join(folder, kind), join(outDir, placeOf(i, kind)));
     copyIfThere(join(folder, 'allure-results'), join(outDir, 'allure-results'));
   }
   writeFileSync(join(outDir, 'verdict.json'), `${JSON.stringify(verdict, null, 2)}\n`);
   writeFileSync(join(outDir, 'junit.xml'), junitXml(verdict));
-  const places = { outDir, historyDir: join(outDir, 'history') };
-  return { verdict, made: await makePages(places, verdict, catalogue, { allure: true }) };
+  return { verdict, made: await makePages({ outDir, historyDir }, verdict, catalogue, { allure: true }) };
 }
 
-/** Where the evidence of a part goes: two parts may have judged the same clause. */
-function evidenceOf(part: number): string {
-  return join('evidence', `part-${part + 1}`);
-}
-
-function transcriptsOf(part: number): string {
-  return join('transcripts', `part-${part + 1}`);
+/** Where a file or folder of a part goes, as `evidence/part-1/…`: two parts may have judged the same clause. */
+function placeOf(part: number, file: string): string {
+  const [kind = '', ...rest] = file.split('/');
+  return join(kind, `part-${part + 1}`, ...rest);
 }
 
 function copyIfThere(from: string, to: string): void {
@@ -72,12 +70,8 @@ export function mergeVerdicts(parts: readonly Part[]): VerdictFile {
   const clauses = parts.flatMap(({ verdict }, i) =>
     verdict.clauses.map((clause) => ({
       ...clause,
-      transcript:
-        clause.transcript && join(transcriptsOf(i), clause.transcript.replace(/^transcripts\//, '')),
-      evidence: clause.evidence.map((file) => ({
-        ...file,
-        path: join(evidenceOf(i), file.path.replace(/^evidence\//, '')),
-      })),
+      transcript: clause.transcript && placeOf(i, clause.transcript),
+      evidence: clause.evidence.map((file) => ({ ...file, path: placeOf(i, file.path) })),
     })),
   );
   const judged = [...Map.groupBy(clauses, ({ cell, id }) => `${cell} ${id}`).values()].map(worst);
@@ -85,11 +79,14 @@ export function mergeVerdicts(parts: readonly Part[]): VerdictFile {
   const ends = parts.map(({ verdict }) => verdict.run.finishedAt);
   const finishedAt = ends.includes(null) ? null : (ends.sort().at(-1) ?? null);
   const startedAt = starts[0] ?? '';
-  const message = parts
-    .flatMap(({ folder, verdict: { run } }) =>
+  const missing = missingShards(parts);
+  const message = [
+    ...parts.flatMap(({ folder, verdict: { run } }) =>
       run.message === undefined ? [] : [`${folder}: ${run.message}`],
-    )
-    .join('\n');
+    ),
+    ...missing.map((shard) => `the part that ran with --shard=${shard} is not among these`),
+  ].join('\n');
+  const reasons = parts.map(({ verdict }) => verdict.run.exitReason);
   const spent = sum(parts.map(({ verdict }) => spentIn(verdict)));
   return {
     schema: first.verdict.schema,
@@ -97,9 +94,10 @@ export function mergeVerdicts(parts: readonly Part[]): VerdictFile {
       id: parts.map(({ verdict }) => verdict.run.id).join('+'),
       startedAt,
       finishedAt,
-      command: [...new Set(parts.map(({ verdict }) => verdict.run.command))].join(' | '),
+      command: [...new Set(parts.map(({ verdict }) => verdict.run.command.replace(SHARD, '')))].join('; '),
       suite: first.verdict.run.suite,
-      exitReason: exitReasonOf(parts.map(({ verdict }) => verdict.run.exitReason)),
+      // A part that is lost, with all that it judged, is no end of the run either.
+      exitReason: exitReasonOf([...reasons, ...(missing.length > 0 ? ['interrupted' as const] : [])]),
       ...(message && { message }),
     },
     cells: mergeCells(parts),
@@ -107,6 +105,22 @@ export function mergeVerdicts(parts: readonly Part[]): VerdictFile {
     totals: totalsOf(judged),
     time: timeOf(spent, Math.max(...parts.map(({ verdict }) => verdict.time.total))),
   };
+}
+
+/** The option by which a run is spread over machines, in its command. */
+const SHARD = / --shard[= ](\d+)\/(\d+)/;
+
+/** The shards, as `3/4`, that no part judged of the runs that these are parts of. */
+function missingShards(parts: readonly Part[]): string[] {
+  const shards = parts.flatMap(({ verdict: { run } }) => {
+    const [, number, of] = SHARD.exec(run.command) ?? [];
+    return number && of ? [{ number: Number(number), of: Number(of) }] : [];
+  });
+  return [...Map.groupBy(shards, ({ of }) => of)].flatMap(([of, there]) =>
+    Array.from({ length: of }, (_, i) => i + 1)
+      .filter((number) => !there.some((shard) => shard.number === number))
+      .map((number) => `${number}/${of}`),
+  );
 }
 
 /** The first reason for which a part did not come to its end; completed when all did. */
@@ -121,14 +135,17 @@ function spentIn({ time }: VerdictFile): Spent {
 /** Every cell once. @throws UsageError when two parts that name the same cell judged on different kernels, engines or nodes. */
 function mergeCells(parts: readonly Part[]): Cell[] {
   const cells = new Map<string, { cell: Cell; folder: string }>();
-  for (const { folder, verdict } of parts) {
+  for (const [i, { folder, verdict }] of parts.entries()) {
     for (const cell of verdict.cells) {
       const known = cells.get(cell.name);
       if (known && known.cell.kernel !== null && cell.kernel !== null) requireSame(known, { cell, folder });
       // What is known of a cell outweighs that it was not known elsewhere; that its lab failed there stays told.
       const facts = known?.cell.kernel == null ? cell : known.cell;
       const error = known?.cell.error ?? cell.error;
-      cells.set(cell.name, { cell: { ...facts, ...(error !== undefined && { error }) }, folder });
+      // Only the part that ran the stack of reference tells of rules.
+      const rules = known?.cell.rules ?? (cell.rules && { ...cell.rules, path: placeOf(i, cell.rules.path) });
+      const told = { ...facts, ...(rules && { rules }), ...(error !== undefined && { error }) };
+      cells.set(cell.name, { cell: told, folder });
     }
   }
   return [...cells.values()].map(({ cell }) => cell);

@@ -67,19 +67,35 @@ test('a run ends with one line, and only kills without a survivor are good', () 
 });
 
 test('a blind run tells whether it was noticed, and how near the first red clause points', () => {
-  const damage = [{ sabotage: 'vxlan is dropped on w1', nodes: ['w1'] }];
-  const saw = (outcome: Noticed['outcome'], node: string | null): Noticed => ({
-    clause: 'MESH-001',
+  const damage = [{ sabotage: 'vxlan is dropped on w1', nodes: ['w1'], areas: ['mesh', 'overlay'] }];
+  const saw = (
+    outcome: Noticed['outcome'],
+    node: string | null,
+    said = 'x',
+    clause = 'MESH-001',
+  ): Noticed => ({
+    clause,
     outcome,
-    said: 'x',
+    said,
     node,
     damage,
   });
   const near = blindSummary({ seed: 7, noticed: [saw('pass', null), saw('fail', 'w1')] });
   assert(near.good);
-  assert.match(near.text.join('\n'), /first red clause is MESH-001 \(mesh\).*\n.*names w1, the damaged node/);
+  assert.match(
+    near.text.join('\n'),
+    /first red clause is MESH-001 \(mesh\), an area .*\n.*names w1, damaged/,
+  );
   assert.equal(near.text.at(-1), '1 noticed, 0 missed');
   assert.match(blindSummary({ seed: 7, noticed: [saw('fail', 'm1')] }).text.join('\n'), /names m1, not w1/);
+  const told = saw('fail', null, 'names follow: w1: records of two', 'DNS-002');
+  assert.match(
+    blindSummary({ seed: 7, noticed: [told] }).text.join('\n'),
+    /DNS-002 \(dns\), none of the areas \(mesh, overlay\).*\n.*names w1, damaged/,
+  );
+  const vague = saw('fail', null, 'm1: no answer\nw1: no answer');
+  assert.match(blindSummary({ seed: 7, noticed: [vague] }).text.join('\n'), /m1 and w1, one of them damaged/);
+  assert.match(blindSummary({ seed: 7, noticed: [saw('fail', null)] }).text.join('\n'), /names no node/);
   assert.deepEqual(
     [
       blindSummary({ seed: 7, noticed: [saw('inconclusive', 'w1')] }).good,

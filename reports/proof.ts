@@ -41,32 +41,43 @@ export function proofSummary(proven: readonly Proven[]): { text: string[]; good:
   };
 }
 
-/** Areas of clauses that a fault of an area is near to; what a clause's id begins with. */
+/** The area of a clause: what its id begins with. */
 const areaOf = (clause: string) => clause.replace(/-\d+$/, '').toLowerCase();
 
 /** The lines that end a blind run: whether the damage was noticed, and how near the first red clause points. */
 export function blindSummary({ seed, noticed }: Blind): { text: string[]; good: boolean } {
-  const damage = noticed.find((one) => one.damage.length > 0)?.damage ?? [];
   const red = noticed.find(({ outcome }) => outcome === 'fail');
+  const damage = (red ?? noticed.find((one) => one.damage.length > 0))?.damage ?? [];
   const done = damage.map(({ sabotage }) => `  ${sabotage}`);
   if (damage.length === 0)
     return {
       text: [`Seed ${seed}: no fault could be done, so nothing was shown.`, '0 noticed, 1 missed'],
       good: false,
     };
-  const nodes = new Set(damage.flatMap((one) => one.nodes));
-  const where = !red
-    ? []
-    : [
-        `The first red clause is ${red.clause} (${areaOf(red.clause)}).`,
-        red.node === null
-          ? 'It names no node.'
-          : `It names ${red.node}, ${nodes.has(red.node) ? 'the damaged node' : `not ${[...nodes].join(' or ')}`}.`,
-      ];
+  const where = red ? nearness(red) : [];
   return {
     text: [`Seed ${seed} did:`, ...done, ...where, red ? '1 noticed, 0 missed' : '0 noticed, 1 missed'],
     good: red !== undefined,
   };
+}
+
+/** How near a red clause points to the damage: by its area, and by the nodes it names, in its text where it blames none. */
+function nearness({ clause, said, node, damage }: Noticed): string[] {
+  const areas = new Set(damage.flatMap((one) => one.areas));
+  const nodes = new Set(damage.flatMap((one) => one.nodes));
+  const near = areas.has(areaOf(clause)) ? 'an area' : `none of the areas (${[...areas].join(', ')})`;
+  const named = node === null ? [...new Set(said.match(/\b[mws]\d\b/g))] : [node];
+  const right = named.filter((one) => nodes.has(one)).length;
+  const which =
+    right === 0
+      ? `not ${[...nodes].join(' or ')}`
+      : right === named.length
+        ? 'damaged'
+        : 'one of them damaged';
+  return [
+    `The first red clause is ${clause} (${areaOf(clause)}), ${near} that the damage is of.`,
+    named.length === 0 ? 'It names no node.' : `It names ${named.join(' and ')}, ${which}.`,
+  ];
 }
 
 /** How an outcome is written in the matrix. */

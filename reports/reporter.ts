@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type {
   FullConfig,
@@ -12,22 +12,18 @@ import type {
 } from '@playwright/test/reporter';
 import { execaSync } from 'execa';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
-import { messageOf, UsageError } from '../helpers/errors.ts';
+import { messageOf } from '../helpers/errors.ts';
 import { byClause, type Proof } from '../helpers/sabotage/record.ts';
-import {
-  DEFAULT_OUT_DIR,
-  type Judged,
-  OUT_DIR,
-  readCells,
-  readJudgement,
-} from '../helpers/verdict/channel.ts';
+import { type Judged, OUT_DIR, readCells, readJudgement } from '../helpers/verdict/channel.ts';
 import { conforms, type ExitReason, type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
+import { shellWord } from './advice.ts';
 import { areaOf, type Catalogue, clauseVerdict, composeVerdict, notRun, type Outcome } from './compose.ts';
 import { plain, type Ran } from './decide.ts';
 import { savedTranscript, saveEvidence } from './evidence.ts';
 import { durations, readHistory } from './history.ts';
 import { junitXml } from './junit.ts';
-import { makePages, PAGES } from './pages.ts';
+import { clearRunFolder } from './leftovers.ts';
+import { makePages } from './pages.ts';
 import { Progress } from './progress.ts';
 import { readProof } from './proof.ts';
 import { type Selected, selectedByCommand, selectedIn } from './selection.ts';
@@ -49,18 +45,6 @@ export interface ReporterOptions {
    */
   allure?: boolean;
 }
-
-/** What a run leaves in that folder; all of it goes when the next run starts. */
-const leftovers = [
-  'verdict.json',
-  'junit.xml',
-  'evidence',
-  'transcripts',
-  'cells',
-  'rules',
-  'allure-results',
-  ...PAGES,
-];
 
 /**
  * Turns a Playwright run into `verdict.json`, `junit.xml`, saved evidence, pages for people and a short summary.
@@ -100,8 +84,7 @@ export default class VerdictReporter implements Reporter {
     const proven = byClause(proof());
     this.#catalogue = new Map([...catalogue()].map(([id, one]) => [id, { ...one, ...proven.get(id) }]));
     if (this.#listing) return;
-    requireOurs(outDir);
-    for (const name of leftovers) rmSync(join(outDir, name), { recursive: true, force: true });
+    clearRunFolder(outDir);
     this.#save('running');
   }
 
@@ -223,7 +206,7 @@ export default class VerdictReporter implements Reporter {
       id: this.#id,
       startedAt: this.#startedAt,
       finishedAt: exitReason === 'running' ? null : now.toISOString(),
-      command: ['npx playwright', ...process.argv.slice(2)].join(' '),
+      command: ['npx playwright', ...process.argv.slice(2).map(shellWord)].join(' '),
       suite: this.#suite,
       exitReason,
       ...(this.#errors.length === 0 ? {} : { message: this.#errors.join('\n') }),
@@ -242,15 +225,6 @@ export default class VerdictReporter implements Reporter {
     renameSync(`${path}.part`, path);
     return this.#verdict;
   }
-}
-
-/** A run removes what the one before left: a folder that has something in it and no run's verdict is somebody else's. */
-function requireOurs(outDir: string): void {
-  const names = outDir !== DEFAULT_OUT_DIR && existsSync(outDir) ? readdirSync(outDir) : [];
-  if (names.length === 0 || names.includes('verdict.json')) return;
-  throw new UsageError(
-    `OUT_DIR=${outDir} holds ${names[0]} and no verdict.json, so no run of ours made it: name an empty folder, or a new one.`,
-  );
 }
 
 /** The commit this suite is at, marked where files were changed since; null outside version control. */

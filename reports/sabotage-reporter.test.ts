@@ -88,7 +88,7 @@ test('findings that cannot be read are no kills', async () => {
 });
 
 test('a blind run says whether it was noticed', async () => {
-  const noticed = `{ clause: 'MESH-001', outcome: 'fail', said: 'no answer', node: 'w1', damage: [{ sabotage: 'vxlan', nodes: ['w1'] }] }`;
+  const noticed = `{ clause: 'MESH-001', outcome: 'fail', said: 'no answer', node: 'w1', damage: [{ sabotage: 'vxlan', nodes: ['w1'], areas: ['mesh'] }] }`;
   const seen = await run(
     `test('MESH-001 a', async () => { await found({ noticed: [${noticed}] }); throw new Error('red'); });`,
     {

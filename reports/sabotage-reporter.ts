@@ -44,8 +44,9 @@ export default class SabotageReporter implements Reporter {
     if (!plan) throw new Error('this run has no plan of sabotages: start it by `npx swarmproof sabotage`');
     this.#plan = plan;
     this.#outDir = outDir;
-    // What an earlier run found must not be taken for this one's.
+    // What an earlier run found, and on which engine and kernel, must not be taken for this one's.
     rmSync(this.#proofFile, { force: true });
+    rmSync(join(this.#outDir, 'cells'), { recursive: true, force: true });
   }
 
   get #proofFile(): string {
@@ -157,6 +158,6 @@ function tellProven({ clause, sabotage, outcome, said, durationMs, alsoRed }: Pr
 function tellNoticed({ clause, outcome, said, node }: Noticed): void {
   const [first = ''] = said.split('\n');
   console.log(
-    `${outcome.padEnd(13)} ${clause}${node ? ` on ${node}` : ''}${outcome === 'fail' ? `: ${first}` : ''}`,
+    `${outcome.padEnd(13)} ${clause}${node ? ` on ${node}` : ''}${outcome === 'pass' ? '' : `: ${first}`}`,
   );
 }

@@ -75,7 +75,7 @@ function headline({ run, totals, clauses, time }: VerdictFile): string {
   );
   const outcome = clauses.length === 0 ? 'no clause was judged' : counts.reverse().join(', ');
   const end = run.exitReason === 'completed' ? '' : ` [${run.exitReason}]`;
-  const open = clauses.length === 0 || totals.inconclusive > 0;
+  const open = clauses.length === 0 || totals.inconclusive > 0 || run.exitReason !== 'completed';
   const word = totals.fail > 0 ? 'NOT CONFORMING' : open ? 'INCONCLUSIVE' : 'CONFORMING';
   return `${word}: ${outcome} in ${duration(time.total)}${end}`;
 }

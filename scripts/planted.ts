@@ -6,8 +6,9 @@
  *
  * Ends with 0 when the first bad version that it finds is the one chosen.
  */
+import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { bisect } from '../cli/bisect.ts';
+import { bisect, INTERRUPTED } from '../cli/bisect.ts';
 import { kernelRange } from '../cli/kernels.ts';
 import type { Answer } from '../helpers/bisect/search.ts';
 import { THIS_SUITE } from '../helpers/bisect/suite.ts';
@@ -17,6 +18,7 @@ import { UsageError } from '../helpers/errors.ts';
 import { readSettings } from '../helpers/lab/settings.ts';
 import { PLANTED } from '../helpers/sabotage/plan.ts';
 import { loadSabotages } from '../helpers/sabotage/sabotages.ts';
+import { DEFAULT_OUT_DIR, fileName } from '../helpers/verdict/channel.ts';
 
 const { values } = parseArgs({
   options: {
@@ -28,7 +30,9 @@ const { values } = parseArgs({
   },
 });
 const { clause = '', from = '', ...options } = values;
-const { kernels, engines, folder } = options;
+// A bisection that meets a planted defect must not be taken for one that met the product's: each has a log of its own.
+const ownFolder = path.join(DEFAULT_OUT_DIR, 'planted', `${fileName(clause)}-from-${fileName(from)}`);
+const { kernels, engines, folder = ownFolder } = options;
 const versions = await versionsIn(kernels ?? engines ?? '', (range) => kernelRange(readSettings(), range));
 const first = versions.indexOf(from);
 if (first < 1) throw new UsageError(`--from names one of ${versions.slice(1).join(', ')}, not ${from}.`);
@@ -43,7 +47,8 @@ const answered = (answer: Answer) => {
 };
 const list = versions.join(',');
 const varied = kernels === undefined ? { engines: list } : { kernels: list };
-await bisect({ clause, ...varied, ...(folder && { folder }) }, { suite: { ...THIS_SUITE, env }, answered });
+const status = await bisect({ clause, ...varied, folder }, { suite: { ...THIS_SUITE, env }, answered });
 const right = found === from;
-console.log(right ? 'It is the version that was chosen.' : `It should have been ${from}.`);
-process.exitCode = right ? 0 : 1;
+if (status !== INTERRUPTED)
+  console.log(right ? 'It is the version that was chosen.' : `It should have been ${from}.`);
+process.exitCode = right ? 0 : status || 1;

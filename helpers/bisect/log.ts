@@ -10,6 +10,8 @@ const questionSchema = z.strictObject({
   clause: z.string(),
   /** The setting that takes the versions. */
   varies: z.enum(['KERNEL', 'ENGINE']),
+  /** The versions as they were asked for: what a range stands for may change from one day to the next. */
+  asked: z.string().optional(),
   /** The oldest first. */
   versions: z.array(z.string()).min(2),
   /** Chance that the answer is right. */
@@ -39,14 +41,18 @@ export type Judgement = z.infer<typeof judgementSchema>;
 
 /**
  * What a bisection has found out so far, as JSON lines: the question, then its judgements in their order. A judgement is written in
- * one go as soon as it is made, so that an interrupted bisection loses none, and the same question goes on where it stopped.
+ * one go as soon as it is made, so that an interrupted bisection loses none, and the same question goes on where it stopped; where
+ * it stopped for want of a judgement, that is tried again.
  */
 export class BisectLog {
   readonly file: string;
+  /** As it stood when the log was begun. */
+  readonly question: Question;
   readonly judgements: Judgement[];
 
-  private constructor(file: string, judgements: Judgement[]) {
+  private constructor(file: string, question: Question, judgements: Judgement[]) {
     this.file = file;
+    this.question = question;
     this.judgements = judgements;
   }
 
@@ -59,7 +65,7 @@ export class BisectLog {
     const file = path.join(folder, 'log.jsonl');
     if (!existsSync(file)) {
       mkdirSync(folder, { recursive: true });
-      const log = new BisectLog(file, []);
+      const log = new BisectLog(file, question, []);
       log.#write(question);
       return log;
     }
@@ -67,17 +73,20 @@ export class BisectLog {
     // Whoever was killed while writing left a line without its end.
     const whole = text.slice(0, text.lastIndexOf('\n') + 1);
     const [head, ...lines] = whole.split('\n').slice(0, -1);
-    const asked = parsed(questionSchema, head, file, 1);
-    const changed = Object.keys(question).filter(
-      (key) => !isDeepStrictEqual(asked[key as keyof Question], question[key as keyof Question]),
-    );
+    const known = parsed(questionSchema, head, file, 1);
+    const { asked, ...settled } = question;
+    const changed = Object.keys(settled)
+      .filter((key) => !isDeepStrictEqual(known[key as keyof Question], question[key as keyof Question]))
+      .filter((key) => key !== 'versions' || asked === undefined || asked !== known.asked);
     if (changed.length > 0)
       throw new UsageError(
         `${file} belongs to another question (${changed.join(', ')} differ): remove it, or choose another place with --folder.`,
       );
     const judgements = lines.map((line, index) => parsed(judgementSchema, line, file, index + 2));
-    truncateSync(file, Buffer.byteLength(whole));
-    return new BisectLog(file, judgements);
+    // What was left open last is judged again: what was in the way may be gone.
+    const kept = judgements.findLastIndex(({ outcome }) => outcome !== 'open') + 1;
+    truncateSync(file, Buffer.byteLength([head, ...lines.slice(0, kept), ''].join('\n')));
+    return new BisectLog(file, known, judgements.slice(0, kept));
   }
 
   /** Keeps a judgement. */

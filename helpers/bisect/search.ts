@@ -164,7 +164,7 @@ function* verdictOn(version: string, passes: number, purpose: string): Generator
 function unjudged(version: string): Answer {
   return {
     outcome: 'open',
-    why: `${version} could not be judged ${MOST_OPEN} times in a row, and nothing can be said without it: see why, or choose other ends`,
+    why: `${version} could not be judged ${MOST_OPEN} times in a row, and nothing can be said without it: see why and give the same command again, or choose other ends`,
   };
 }
 

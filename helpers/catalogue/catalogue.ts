@@ -205,7 +205,10 @@ export function generationOf(
   entries: GenerationEntry[] = loadGenerations(),
 ): Generation {
   if (!/^\d+\.\d+(\.\d+)?(?![\d.])/.test(engineVersion)) {
-    throw new Inconclusive('suite', `cannot tell the generation of engine version '${engineVersion}'`);
+    throw new Inconclusive(
+      'suite',
+      `cannot tell the generation of engine version '${engineVersion}': an engine of your own is built with a number, such as VERSION=29.1.0-dev`,
+    );
   }
   const facts = entries.filter((entry) => holds(entry, engineVersion)).map((entry) => entry.facts);
   return Facts.parse(Object.assign({}, ...facts));

@@ -58,6 +58,8 @@ export interface TimeComparison {
 /** One cell in both runs. */
 export interface CellComparison {
   cell: { a: string; b: string };
+  /** With which each was judged, for judging again; null where a file does not tell. */
+  settings: { a: Cell['settings']; b: Cell['settings'] };
   /** Held in A and does not in B. */
   worse: Flip[];
   /** The other way round. */
@@ -132,6 +134,7 @@ function compareCell([a, cellA]: [VerdictFile, Cell], [b, cellB]: [VerdictFile, 
   const flips = (kind: Kind) => (kinds.get(kind) ?? []).sort(byWeight).map(flipOf);
   return {
     cell: { a: cellA.name, b: cellB.name },
+    settings: { a: cellA.settings, b: cellB.settings },
     worse: flips('worse'),
     better: flips('better'),
     open: flips('open'),

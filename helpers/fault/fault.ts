@@ -26,8 +26,9 @@ export interface Fault<P = never> {
    *
    * @param node any member, drawn by lot.
    * @param lot a number of chance in [0, 1).
+   * @returns undefined where the fault is not for that node.
    */
-  somewhere?: (node: string, lot: number) => Record<string, unknown>;
+  somewhere?: (node: string, lot: number) => Record<string, unknown> | undefined;
 }
 
 /** Damage that was done, and how it is known. */

@@ -1,7 +1,7 @@
 /** Faults that the engine would heal, or whose victim comes later: done again and again by a loop beside the node. */
 import { quote } from '../observe/shell.ts';
 import type { Node } from '../swarm/swarm.ts';
-import { until } from '../waiting.ts';
+import { currentPace, until } from '../waiting.ts';
 import type { Place } from './place.ts';
 
 /** Ours: a round of a loop takes some tenths of a second under emulation; the rest is for a loaded host. */
@@ -31,7 +31,10 @@ export async function hold(node: Node, script: string, everySeconds = 0.2): Prom
   await node.toolbox.must(`mkdir -p ${folder}; setsid sh -c ${quote(loop)} >${folder}/log 2>&1 </dev/null &`);
   const begun = async () =>
     (await node.toolbox.run(`[ -e ${folder}/round ]`)).status === 0 ? true : undefined;
-  await until(`a fault's first round beside ${node.name}`, begun, FIRST_ROUND);
+  await until(`a fault's first round beside ${node.name}`, begun, {
+    ...FIRST_ROUND,
+    withinMs: FIRST_ROUND.withinMs * currentPace(),
+  });
   return {
     deeds: async () => Number(await node.toolbox.must(`cat ${folder}/deeds 2>/dev/null | wc -l`)),
     // The loop leads a session, hence a group of its own: whatever it runs at that moment ends with it.

@@ -143,6 +143,9 @@ function remove(from: Record<string, unknown>, [key = '', ...rest]: string[]): v
 /** Ours: tasks of a changed service are replaced one after another, in 10 to 30 s each under emulation. */
 const CHANGED = { withinMs: 240_000, everyMs: 500 };
 
+/** Ours: a manager begins an update within a second of being asked for it; before that everything looks done. So many looks in a row. */
+const LOOKS = 6;
+
 const serviceChanged = fault(
   'service-changed',
   z.strictObject({ service: z.string(), to: part, meaning: z.string() }),
@@ -198,11 +201,13 @@ function withNetworkIds(part: unknown, networks: SwarmView['networks']): unknown
 }
 
 async function settled(swarm: Swarm, service: string): Promise<void> {
+  let looks = 0;
   const ready = async () => {
     const view = await swarm.view();
     const { update } = await swarm.record(service);
     const missing = unfinished({ ...view, services: view.services.filter(({ name }) => name === service) });
-    return missing.length === 0 && update?.state !== 'updating' ? true : undefined;
+    looks = missing.length === 0 && update?.state !== 'updating' ? looks + 1 : 0;
+    return looks === LOOKS ? true : undefined;
   };
   await until(`the tasks of ${service} to be replaced`, ready, CHANGED);
 }

@@ -47,6 +47,8 @@ describe('a set of cells', () => {
       { from: 'image', reference: 'localhost:5000/docker:28-dind' },
     ]);
     assert.deepEqual(all[4]?.settings.NODES, { managers: 3, workers: 1 });
+    // Whoever repeats one needs no set, and none may be given beside these.
+    assert.deepEqual(all[0]?.given, { KERNEL: 'debian:bookworm', ENGINE: 'debian:sid' });
   });
 
   test('of one entry that lists nothing is what the settings say', () => {

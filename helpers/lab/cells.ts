@@ -93,7 +93,9 @@ function cellsOf(entry: Entry, env: Environment, set: string): LabCell[] {
   return combinations.map((chosen) => {
     const settings = readSettings({ ...env, ...chosen });
     const name = listed.length === 0 ? 'default' : nameOf(settings, chosen.NODES);
-    return { name, settings, given: settingsToRepeat({ ...env, ...chosen }), ...clauses };
+    // A cell of a set is repeated alone, by what it is made of; the set would refuse settings that say the same.
+    const given = settingsToRepeat({ ...env, ...chosen, CELLS: undefined });
+    return { name, settings, given, ...clauses };
   });
 }
 

@@ -28,7 +28,7 @@ function folder(name: string, programs: readonly string[]): string {
   return place;
 }
 
-test('programs are found at any depth, links and what cannot be executed left out', async () => {
+test('programs are found at any depth, links to them and what cannot be executed left out', async () => {
   const place = folder('whole', WHOLE);
   symlinkSync('../sbin/runc', path.join(place, 'usr/bin/runc'));
   mkdirSync(path.join(place, 'share/completion'), { recursive: true });
@@ -37,6 +37,13 @@ test('programs are found at any depth, links and what cannot be executed left ou
     Object.entries(await engineIn(place)).toSorted(),
     WHOLE.map((file) => [path.basename(file), path.join(place, file)]).toSorted(),
   );
+});
+
+test('a link that a build leaves to its engine leads to it', async () => {
+  const place = folder('built', [...WHOLE.slice(1), 'binary/dockerd-29.1.0-dev']);
+  symlinkSync('dockerd-29.1.0-dev', path.join(place, 'binary/dockerd'));
+  symlinkSync('/bin/true', path.join(place, 'dockerd'));
+  assert.equal((await engineIn(place)).dockerd, path.join(place, 'binary/dockerd-29.1.0-dev'));
 });
 
 const refused: [what: string, programs: string[], said: RegExp][] = [

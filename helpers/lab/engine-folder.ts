@@ -17,20 +17,24 @@ const OPTIONAL = ['docker-init'] as const;
  * @throws UsageError naming those that are not there, or there more than once.
  */
 export async function engineIn(folder: string): Promise<Record<string, string>> {
-  const found = new Map<string, string[]>();
+  const found = new Map<string, Set<string>>();
+  const required = new Set<string>(PROGRAMS);
   const wanted = new Set<string>([...PROGRAMS, ...OPTIONAL]);
   try {
-    for (const entry of await fs.readdir(folder, { recursive: true, withFileTypes: true })) {
-      // Links are left out: packages have some from one folder of programs to the other.
-      if (entry.isFile() && wanted.has(entry.name))
-        found.set(entry.name, [...(found.get(entry.name) ?? []), path.join(entry.parentPath, entry.name)]);
+    const real = await fs.realpath(folder);
+    for (const entry of await fs.readdir(real, { recursive: true, withFileTypes: true })) {
+      const { name } = entry;
+      // A build may leave a link to its engine, whose name has its version; packages have some to what is found without them.
+      if (!(entry.isFile() && wanted.has(name)) && !(entry.isSymbolicLink() && required.has(name))) continue;
+      const file = await fs.realpath(path.join(entry.parentPath, name)).catch(() => '');
+      if (file.startsWith(`${real}/`)) found.set(name, (found.get(name) ?? new Set()).add(file));
     }
   } catch (error) {
     throw new UsageError(`ENGINE=dir:${folder} cannot be read (${messageOf(error)}).`);
   }
   const programs: Record<string, string> = {};
   for (const [name, files] of found) {
-    const able = await asyncFilter(files, isExecutable);
+    const able = await asyncFilter([...files], isExecutable);
     if (able.length > 1)
       throw new UsageError(`ENGINE=dir:${folder} holds ${name} more than once: ${able.join(', ')}.`);
     if (able[0]) programs[name] = able[0];

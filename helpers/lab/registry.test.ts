@@ -17,7 +17,7 @@ const digestOf = (text: string) => `sha256:${createHash('sha256').update(text).d
 /** A registry that serves these texts by tag or digest, and asks for a token if it is told one. */
 async function serving(
   content: Record<string, string>,
-  { token, forAll = true }: { token?: string; forAll?: boolean } = {},
+  { token, forAll = true, ages = false }: { token?: string; forAll?: boolean; ages?: boolean } = {},
 ) {
   const server = http.createServer((request, response) => {
     const host = `http://${request.headers.host}`;
@@ -30,6 +30,8 @@ async function serving(
       response.writeHead(401, { 'www-authenticate': challenge }).end();
     } else {
       const found = content[request.url?.split('/').at(-1) ?? ''];
+      // It is good for one answer.
+      if (ages) token = `${token}+`;
       response.writeHead(found === undefined ? 404 : 200).end(found);
     }
   });
@@ -54,6 +56,8 @@ describe('names of images', () => {
   const names: [text: string, registry: string, repository: string, version: string][] = [
     ['docker:28-dind', 'https://registry-1.docker.io', 'library/docker', '28-dind'],
     ['docker', 'https://registry-1.docker.io', 'library/docker', 'latest'],
+    ['docker.io/docker:28-dind', 'https://registry-1.docker.io', 'library/docker', '28-dind'],
+    ['docker.io/library/docker:28-dind', 'https://registry-1.docker.io', 'library/docker', '28-dind'],
     ['someone/dind:x', 'https://registry-1.docker.io', 'someone/dind', 'x'],
     ['ghcr.io/a/b/c:1.0', 'https://ghcr.io', 'a/b/c', '1.0'],
     ['registry:5000/dind', 'https://registry:5000', 'dind', 'latest'],
@@ -90,6 +94,11 @@ describe('an image in a registry', () => {
 
   test('a registry that gives everyone a token is read with one', async () => {
     using registry = await serving({ ...BLOBS, v1: MANIFEST }, { token: 'open' });
+    assert.equal((await registry.image().image()).layers.length, 1);
+  });
+
+  test('a token that is too old is replaced by another', async () => {
+    using registry = await serving({ ...BLOBS, v1: MANIFEST }, { token: 'open', ages: true });
     assert.equal((await registry.image().image()).layers.length, 1);
   });
 

@@ -26,7 +26,7 @@ export interface RemoteImage {
   env: string[];
 }
 
-/** Docker's own registry, which images without a registry in their name come from (distribution/reference, docker.io). */
+/** Docker's own registry, which images without a registry in their name come from, or with docker.io (distribution/reference). */
 const DOCKER_HUB = 'registry-1.docker.io';
 
 /** The image guests run. */
@@ -64,8 +64,10 @@ export function parseReference(text: string): Reference {
     /^([^@]+?)(?::(\w[\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(text) ?? [];
   const [first = '', ...rest] = name.split('/');
   const named = rest.length > 0 && (/[.:]/.test(first) || first === 'localhost');
-  const host = named ? first : DOCKER_HUB;
-  const repository = named ? rest.join('/') : rest.length > 0 ? name : `library/${name}`;
+  const docker = !named || /^(?:index\.)?docker\.io$/.test(first);
+  const host = docker ? DOCKER_HUB : first;
+  const path = named ? rest.join('/') : name;
+  const repository = docker && !path.includes('/') ? `library/${path}` : path;
   if (!/^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/.test(repository) || !/^[a-z0-9[]/i.test(host))
     throw new UsageError(
       `ENGINE=image:${text} is no name of an image; one is localhost:5000/docker:28-dind.`,
@@ -137,7 +139,7 @@ export class Registry {
     }
   }
 
-  /** One request, with a token for anonymous readers where the registry wants one. */
+  /** One request, with a token for anonymous readers where the registry wants one; a long download may outlive it. */
   async #get(path: string): Promise<Response> {
     const { registry, repository } = this.#reference;
     const ask = () =>
@@ -151,7 +153,7 @@ export class Registry {
         throw this.#refused(`cannot be reached (${causeOf(error)})`);
       });
     let response = await ask();
-    if (response.status === 401 && !this.#token) {
+    if (response.status === 401) {
       this.#token = await this.#anonymousToken(response.headers.get('www-authenticate') ?? '');
       if (this.#token) response = await ask();
     }

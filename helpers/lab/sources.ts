@@ -39,13 +39,13 @@ export const MOST_NODES = 9;
 
 /** How `KERNEL` may be written, for messages and the README. */
 export const KERNEL_FORMS =
-  'debian:<suite>, debian:<suite>/<version> (`npx swarmproof kernels` lists them), deb:<file>, or files:<image>,<modules folder>; ' +
+  'debian:<suite>, debian:<suite>/<version> (`npx swarmproof kernels` lists them), deb:<file>, or files:<image>,<modules folder>, by absolute paths; ' +
   `suites are ${KERNEL_SUITES.join(', ')}`;
 
 /** How `ENGINE` may be written, for messages and the README. */
 export const ENGINE_FORMS =
-  'debian:<suite>, image:<reference> of a Docker-in-Docker image, or dir:<folder> with the programs of an engine; several, ' +
-  `by commas, are dealt to the nodes in turn; suites are ${SUITES.join(', ')}`;
+  'debian:<suite>, image:<reference> of a Docker-in-Docker image, or dir:<folder> with the programs of an engine, by its absolute path; ' +
+  `several, by commas, are dealt to the nodes in turn; suites are ${SUITES.join(', ')}`;
 
 /** What comes after a prefix such as `debian:`. */
 function after(prefix: string) {

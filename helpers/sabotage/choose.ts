@@ -74,16 +74,20 @@ export function choose(
  * @param nodes names of the members there are.
  */
 export function drawBlind(nodes: readonly string[], seed: number): Plan['blind'] {
-  const able = [...FAULTS.values()].flatMap(({ id, somewhere }) => (somewhere ? [{ id, somewhere }] : []));
-  const lot = fc.tuple(
-    fc.shuffledSubarray(able, { minLength: 1, maxLength: 2 }),
-    fc.array(fc.constantFrom(...nodes), { minLength: 2, maxLength: 2 }),
-    fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), { minLength: 2, maxLength: 2 }),
-  );
-  const [[faults, on, chance] = [[], [], []]] = fc.sample(lot, { seed, numRuns: 1 });
-  return faults.map(({ id, somewhere }, i) => {
-    const wound = { fault: id, ...somewhere(on[i] ?? '', chance[i] ?? 0) };
-    readied(wound);
-    return wound;
+  const wound = fc
+    .record({
+      fault: fc.constantFrom(...[...FAULTS.values()].filter(({ somewhere }) => somewhere)),
+      node: fc.constantFrom(...nodes),
+      // A number like 0.3 is as likely as any other, which doubles are not.
+      percent: fc.integer({ min: 0, max: 99 }),
+    })
+    .map(({ fault: { id, somewhere }, node, percent }) => ({ id, where: somewhere?.(node, percent / 100) }))
+    .filter(({ where }) => where !== undefined);
+  const lot = fc.uniqueArray(wound, { minLength: 1, maxLength: 2, selector: ({ id }) => id });
+  const [drawn = []] = fc.sample(lot, { seed, numRuns: 1, unbiased: true });
+  return drawn.map(({ id, where }) => {
+    const one = { fault: id, ...where };
+    readied(one);
+    return one;
   });
 }

@@ -35,8 +35,10 @@ export const noticedSchema = z.strictObject({
   outcome: z.enum(['pass', 'fail', 'inconclusive', 'excused']),
   said: z.string(),
   node: z.string().nullable(),
-  /** The faults that were done, one line each, with the nodes they were done on. */
-  damage: z.array(z.strictObject({ sabotage: z.string(), nodes: z.array(z.string()) })),
+  /** The faults that were done, one line each, with the nodes they were done on and the areas whose promises they break first of all. */
+  damage: z.array(
+    z.strictObject({ sabotage: z.string(), nodes: z.array(z.string()), areas: z.array(z.string()) }),
+  ),
 });
 /** One clause judged while it does not know which faults are there. */
 export type Noticed = z.infer<typeof noticedSchema>;
