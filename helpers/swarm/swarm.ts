@@ -1092,7 +1092,8 @@ export class Swarm {
   }
 
   /** Makes a node a manager or a worker; does not wait until it is one. */
-  async setRole({ name }: Pick<Node, 'name'>, role: Node['role']): Promise<void> {
+  async setRole(member: Node, role: Node['role']): Promise<void> {
+    const { name } = member;
     await this.#time.spend('swarm', async () => {
       const listed = (await this.manager.api.listNodes()) as {
         ID: string;
@@ -1106,6 +1107,7 @@ export class Swarm {
         .getNode(node.ID)
         .update({ ...node.Spec, Role: role, version: node.Version.Index } as never);
     });
+    member.role = role;
   }
 
   /**
