@@ -174,9 +174,14 @@ export function images(
   const workloadImage = labImage({ ...workload, name: 'workload' });
   const nodes = async (): Promise<NodeImage[]> => {
     const preloaded = [await workloadImage];
-    const made = await Promise.all(
-      engines.map((engine) => nodeImage(cache, engine, preloaded, archive, progress)),
-    );
+    // An engine that several nodes have is looked up and made once: a second try would wait for the first one's lock.
+    const begun = new Map<string, Promise<PlainNodeImage>>();
+    const imageOf = (engine: EngineSource) => {
+      const known = begun.get(keyOf(engine)) ?? nodeImage(cache, engine, preloaded, archive, progress);
+      begun.set(keyOf(engine), known);
+      return known;
+    };
+    const made = await Promise.all(engines.map(imageOf));
     const distinct = [...new Set(made.map(({ hash }) => hash))];
     return made.map((image) => ({ ...image, name: 'node', variant: distinct.indexOf(image.hash) + 1 }));
   };

@@ -4,7 +4,7 @@ import { lbNamespace } from './agreement.ts';
 import { type Ongoing, together } from './meanwhile.ts';
 import { EMBEDDED_DNS } from './network.ts';
 import type { Node, Swarm } from './swarm.ts';
-import { type NetworkView, type SwarmView, taskOnEachNode } from './view.ts';
+import type { NetworkView, ServiceView } from './view.ts';
 
 /** Key of what a balancer showed in {@link balancersOverTime}. */
 export function tableOf(network: Pick<NetworkView, 'name'>, node: Pick<Node, 'name'>): string {
@@ -25,22 +25,21 @@ export function balancersOverTime(
   return together(Object.fromEntries(tables));
 }
 
-/** What a task on each node that runs any on this network hears for names, twice a second, for `meanwhile`; by node. */
+/** What the tasks of a service hear for names, one on each node, twice a second, for `meanwhile`; by node. They have to live that long. */
 export function namesOverTime(
   swarm: Swarm,
-  view: SwarmView,
-  network: string,
+  askers: Pick<ServiceView, 'tasks'>,
   names: readonly string[],
 ): Ongoing<Record<string, DnsSample[]>> {
   const questions = names.map((name) => ({ name, type: 'A' as const }));
-  const askers = taskOnEachNode(view, network).map(
+  const heard = askers.tasks.map(
     (task) =>
       [
         task.node,
         swarm.inside(task).sending({ kind: 'dns', server: EMBEDDED_DNS, questions, intervalMs: 500 }),
       ] as const,
   );
-  return together(Object.fromEntries(askers));
+  return together(Object.fromEntries(heard));
 }
 
 /** How a server's weight went, in the order and at the times in which that was seen; without a weight it is not in the table. */

@@ -99,7 +99,7 @@ test(
     const { tables, names } = await meanwhile(
       {
         tables: balancersOverTime(swarm, [front, ingress]),
-        names: namesOverTime(swarm, view, 'front', ['late', 'tasks.late']),
+        names: namesOverTime(swarm, serviceIn(view, 'client'), ['late', 'tasks.late']),
       },
       async () => {
         await pass(OURS.quietMs);
@@ -188,7 +188,7 @@ test(
           .sending({ kind: 'http', to: endpoint(vipOf(frail, 'front'), HTTP_PORT) }),
         outside: swarm.outsider.sending({ kind: 'http', to: endpoint(swarm.manager.address, PORT) }),
         tables: balancersOverTime(swarm, [front, ingress]),
-        names: namesOverTime(swarm, view, 'front', ['tasks.frail', 'tasks.stuck']),
+        names: namesOverTime(swarm, serviceIn(view, 'client'), ['tasks.frail', 'tasks.stuck']),
       },
       async () => {
         for (const task of ill) await setHealth(swarm, task, 'down');
