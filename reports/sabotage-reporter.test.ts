@@ -23,13 +23,13 @@ const start = `
 `;
 
 /** Runs the runner on one spec with a plan, and gives what it printed, its status and what it left. */
-async function run(spec: string, plan: object) {
+async function run(spec: string, plan: object, words: string[] = []) {
   using project = new InlineProject({
     'playwright.config.ts': config,
     'a.spec.ts': start + spec,
     'plan.json': JSON.stringify({ seed: 7, clauses: [], proofs: [], blind: [], ...plan }),
   });
-  const { all, exitCode } = await project.start([], {
+  const { all, exitCode } = await project.start(words, {
     SWARMPROOF_SABOTAGE: join(project.folder, 'plan.json'),
   });
   const text = String(all).trim();
@@ -90,10 +90,10 @@ test('findings that cannot be read are no kills', async () => {
 test('a blind run says whether it was noticed', async () => {
   const noticed = `{ clause: 'MESH-001', outcome: 'fail', said: 'no answer', node: 'w1', damage: [{ sabotage: 'vxlan', nodes: ['w1'], areas: ['mesh'] }] }`;
   const seen = await run(
-    `test('MESH-001 a', async () => { await found({ noticed: [${noticed}] }); throw new Error('red'); });`,
-    {
-      blind: [{ fault: 'traffic-dropped' }],
-    },
+    `test('MESH-001 a', async () => { await found({ noticed: [${noticed}] }); throw new Error('red'); });
+     test('MESH-002 b', () => { throw new Error('not judged any more'); });`,
+    { blind: [{ fault: 'traffic-dropped' }] },
+    ['-x'],
   );
   assert.deepEqual([seen.last, seen.exitCode], ['1 noticed, 0 missed', 0], seen.text);
   const missed = await run(

@@ -26,6 +26,9 @@ export interface SabotageReporterOptions {
 
 const colours = { killed: 'green', survived: 'red', unproven: 'magenta', excused: 'gray' } as const;
 
+/** What the runner says when it ends by its option -x (playwright lib/runner/index.js). */
+const ENDED_EARLY = /^Testing stopped early after \d+ maximum allowed failure/;
+
 /**
  * Turns a run of `swarmproof sabotage` into `proof.json` or `blind.json`, and ends with one line. Whatever was planned and has no
  * result has survived: a worker that is gone takes no sabotage with it.
@@ -76,7 +79,10 @@ export default class SabotageReporter implements Reporter {
   }
 
   onError({ message, value }: TestError): void {
-    this.#errors.push(plain(message ?? value ?? 'an error without words'));
+    const said = plain(message ?? value ?? 'an error without words');
+    // In blind mode the first red clause ends the run, which is what it is for.
+    if (this.#plan.blind.length > 0 && ENDED_EARLY.test(said)) return;
+    this.#errors.push(said);
   }
 
   onStdOut(chunk: string | Buffer): void {
