@@ -1,11 +1,13 @@
-import { PROMISED } from '../../fixtures/bounds.ts';
+import { OURS, PROMISED } from '../../fixtures/bounds.ts';
 import {
   allAnswered,
+  answerTo,
   converge,
   first,
   identities,
   meanwhile,
   type Node,
+  pass,
   sameMembers,
   servesEverywhere,
   serviceIn,
@@ -47,17 +49,19 @@ test(
             `${what}: every node of the Swarm takes part`,
             async () => {
               const { view: now, problems } = await swarm.agreement();
-              const nodes = new Set(tasksIn(now).map(({ node }) => node));
+              const on = (tasks: readonly { node: string }[]) => new Set(tasks.map(({ node }) => node));
+              const [clients, any] = [on(serviceIn(now, 'client').tasks), on(tasksIn(now))];
               return [
                 ...swarm.nodes
-                  .filter((node) => !empty.includes(node) && !nodes.has(node.name))
-                  .map(({ name }) => `no task runs on ${name}`),
-                ...empty.filter(({ name }) => nodes.has(name)).map(({ name }) => `tasks run on ${name}`),
+                  .filter((node) => !empty.includes(node) && !clients.has(node.name))
+                  .map(({ name }) => `no client runs on ${name}`),
+                ...empty.filter(({ name }) => any.has(name)).map(({ name }) => `tasks run on ${name}`),
                 ...problems,
               ];
             },
             PROMISED.tasksMoved,
           );
+          await pass(OURS.afterwardsMs);
         },
         (seen) => evidence(`${what}: requests`, seen),
       );
@@ -97,10 +101,12 @@ test(
 /** What keeps a manager from having handed over to another: an engine says by itself whether it is one, and only a Swarm with a leader answers. */
 async function managing(former: Node, other: Node): Promise<string[]> {
   const { Swarm } = (await former.api.info()) as { Swarm: { ControlAvailable: boolean } };
-  const leaders = await viewNodes(other.api).then(
-    (list) => list.filter(({ leader }) => leader).map(({ name }) => name),
-    // The Swarm has no leader for a moment: the request is refused then (swarmkit manager/raftproxy).
-    () => [],
+  let leaders: string[] = [];
+  // Refused for a moment while the Swarm has no leader (swarmkit manager/raftproxy); no answer at all is another matter.
+  await answerTo(
+    viewNodes(other.api).then((list) => {
+      leaders = list.filter(({ leader }) => leader).map(({ name }) => name);
+    }),
   );
   return [
     ...(Swarm.ControlAvailable ? [`${former.name} is a manager`] : []),
