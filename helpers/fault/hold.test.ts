@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { execa } from 'execa';
-import type { Node } from '../swarm/swarm.ts';
+import type { Node } from '../swarm/node.ts';
 import { until } from '../waiting.ts';
 import { hold } from './hold.ts';
 

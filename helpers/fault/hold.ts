@@ -1,6 +1,6 @@
 /** Faults that the engine would heal, or whose victim comes later: done again and again by a loop beside the node. */
 import { quote } from '../observe/shell.ts';
-import type { Node } from '../swarm/swarm.ts';
+import type { Node } from '../swarm/node.ts';
 import { currentPace, until } from '../waiting.ts';
 import type { Place } from './place.ts';
 

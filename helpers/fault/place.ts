@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { HOST } from '../observe/node.ts';
 import { quote } from '../observe/shell.ts';
 import { INGRESS_SANDBOX, lbNamespace, overlayNamespace, withoutEpoch } from '../swarm/agreement.ts';
-import type { Node, Swarm } from '../swarm/swarm.ts';
+import type { Node } from '../swarm/node.ts';
+import type { Swarm } from '../swarm/swarm.ts';
 import { networkIn, type SwarmView, serviceIn } from '../swarm/view.ts';
 import { Unproven } from './fault.ts';
 

@@ -1,8 +1,9 @@
 /** Faults by Docker's API: a request that is another than the clause meant, a service changed behind its back. */
 import { z } from 'zod';
 import { unfinished } from '../swarm/agreement.ts';
+import type { Node } from '../swarm/node.ts';
 import { type ApiPart, laidOver } from '../swarm/services.ts';
-import type { Node, Swarm } from '../swarm/swarm.ts';
+import type { Swarm } from '../swarm/swarm.ts';
 import type { SwarmView } from '../swarm/view.ts';
 import { until } from '../waiting.ts';
 import { type Damage, fault, Unproven } from './fault.ts';

@@ -1,6 +1,6 @@
 import type { Generation } from '../catalogue/catalogue.ts';
 import { Inconclusive } from '../errors.ts';
-import type { Node } from './swarm.ts';
+import type { Node } from './node.ts';
 
 /**
  * What an engine makes of the kernel's settings for IPVS in its balancers, by name as sysctl has it. Of those that this

@@ -2,7 +2,7 @@ import type Docker from 'dockerode';
 import { Inconclusive } from '../errors.ts';
 import { HOST } from '../observe/node.ts';
 import { LAB_LABEL } from './facts.ts';
-import type { Node } from './swarm.ts';
+import type { Node } from './node.ts';
 
 /** A network of the lab beside the lab network. */
 export interface Wire {

@@ -1,7 +1,7 @@
 import { imageName } from '../engine/images.ts';
 import { messageOf } from '../errors.ts';
+import type { Node } from './node.ts';
 import { HTTP_PORT } from './services.ts';
-import type { Node } from './swarm.ts';
 
 /** What is said when a port was there to be taken. */
 export const TAKEN = 'taken';

@@ -1,6 +1,7 @@
 import { Inconclusive } from '../errors.ts';
+import type { Node } from './node.ts';
 import { runContainer } from './plain.ts';
-import type { Node, Swarm } from './swarm.ts';
+import type { Swarm } from './swarm.ts';
 
 /** A container that no service made, attached to an overlay. */
 export interface LoneContainer {

@@ -2,7 +2,8 @@ import type { NamespaceState } from '../observe/node.ts';
 import { inInterface, outInterface, type Rule } from '../observe/parse/iptables.ts';
 import { until } from '../waiting.ts';
 import { GATEWAY_BRIDGE } from './network.ts';
-import type { Node, Swarm } from './swarm.ts';
+import type { Node } from './node.ts';
+import type { Swarm } from './swarm.ts';
 import { withoutPrefix } from './view.ts';
 
 /** docker_gwbridge as its node's engine shows it; serialisable. */

@@ -2,7 +2,7 @@ import { Inconclusive } from '../errors.ts';
 import type { Aspect, NamespaceState } from '../observe/node.ts';
 import { destinationPort, options, type Rule, rulesOf } from '../observe/parse/iptables.ts';
 import { INGRESS_SANDBOX } from './agreement.ts';
-import type { Node } from './swarm.ts';
+import type { Node } from './node.ts';
 import type { NetworkView, ServiceView, SwarmView } from './view.ts';
 
 /** Chain of the same name in nat and filter that holds the rules of published ports (moby libnetwork/service_linux.go). */

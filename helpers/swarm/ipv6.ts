@@ -1,4 +1,4 @@
-import type { Vantage } from './swarm.ts';
+import type { Vantage } from './vantage.ts';
 
 /** Prefix of the addresses that {@link giveIpv6} gives: unique local ones (RFC 4193), with 40 bits that nobody else in the lab has. */
 const PREFIX = 'fd53:7761:726d';

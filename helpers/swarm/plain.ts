@@ -1,6 +1,7 @@
 import { imageName } from '../engine/images.ts';
+import type { Node } from './node.ts';
 import { type ApiPart, laidOver } from './services.ts';
-import type { Node, Vantage } from './swarm.ts';
+import type { Vantage } from './vantage.ts';
 import { withoutPrefix } from './view.ts';
 
 /** A container of the workload that belongs to no service. */

@@ -2,9 +2,9 @@ import { imageName } from '../engine/images.ts';
 import { messageOf } from '../errors.ts';
 import { promptly } from '../waiting.ts';
 import { ANSWER_MS } from './membership.ts';
+import type { Node } from './node.ts';
 import type { ApiPart } from './services.ts';
 import { laidOver } from './services.ts';
-import type { Node } from './swarm.ts';
 
 /** A container that no service made, as its engine shows it. */
 export interface Standalone {

@@ -3,7 +3,8 @@ import type { DnsSample } from '../observe/probe.ts';
 import { lbNamespace } from './agreement.ts';
 import { type Ongoing, together } from './meanwhile.ts';
 import { EMBEDDED_DNS } from './network.ts';
-import type { Node, Swarm } from './swarm.ts';
+import type { Node } from './node.ts';
+import type { Swarm } from './swarm.ts';
 import type { NetworkView, ServiceView } from './view.ts';
 
 /** Key of what a balancer showed in {@link balancersOverTime}. */

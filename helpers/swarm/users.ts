@@ -1,6 +1,8 @@
 import { endpoint, failed, type HttpSample } from '../observe/probe.ts';
+import type { Node } from './node.ts';
 import { HTTP_PORT } from './services.ts';
-import type { Node, Swarm, Vantage } from './swarm.ts';
+import type { Swarm } from './swarm.ts';
+import type { Vantage } from './vantage.ts';
 import { hostNamesOf, type ServiceView, type SwarmView, serviceIn, taskOnEachNode, vipOf } from './view.ts';
 
 /**

@@ -1,6 +1,7 @@
 import { HOST, type NamespaceState, processNamespace, type Reading } from '../observe/node.ts';
 import { lbNamespace, overlayNamespace, withoutEpoch } from '../swarm/agreement.ts';
-import type { Node, Swarm } from '../swarm/swarm.ts';
+import type { Node } from '../swarm/node.ts';
+import type { Swarm } from '../swarm/swarm.ts';
 import type { NetworkView, SwarmView } from '../swarm/view.ts';
 import { type Destination, destinationOf, firstNode, overlayAt, tasksAt } from './destination.ts';
 import type { NodeSeen, WalkEvidence } from './evidence.ts';

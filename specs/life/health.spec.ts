@@ -194,7 +194,7 @@ test(
         for (const task of ill) await setHealth(swarm, task, 'down');
         const wrong = async () =>
           (await ended()).filter(({ life }) => !life?.finishedAt).map(({ id }) => `${id} runs`);
-        await converge('tasks that are not well end', wrong, OURS.taskReplaced);
+        await converge('tasks that are not well end', wrong, PROMISED.illTaskEnds);
         await swarm.settled(OURS.taskReplaced);
       },
       (seen) => evidence('requests, names and tables all the while', seen),
