@@ -14,6 +14,8 @@ export interface Archive {
   mirror: string;
   /** Whether package lists past their Valid-Until date are used. Signatures are verified in any case. */
   expired: 'refuse' | 'accept';
+  /** After how many ms it is looked up what a suite has by now; 0 for never, once something was made of it. */
+  renewMs: number;
 }
 
 /** What a package list says of one version of a package: its fields by name, such as `Depends`. */
@@ -109,15 +111,28 @@ export class Apt {
    */
   async fetch(names: readonly string[], wanted: (name: string) => boolean = () => true): Promise<Package[]> {
     await using _lock = await this.#locked();
+    const packages = await this.#resolved(names, wanted);
+    await this.#download(packages);
+    return packages;
+  }
+
+  /** The versions that {@link Apt.fetch} would bring, without bringing them. */
+  async versionsOf(names: readonly string[]): Promise<Record<string, string>> {
+    await using _lock = await this.#locked();
+    return versions(await this.#resolved(names));
+  }
+
+  async #resolved(
+    names: readonly string[],
+    wanted: (name: string) => boolean = () => true,
+  ): Promise<Package[]> {
     const plan = await this.#run('apt-get', ['--simulate', 'install', ...names]);
-    const packages = plan
+    return plan
       .split('\n')
       .map((line) => /^Inst (\S+) \((\S+) .*\[(\S+)\]\)/.exec(line))
       .filter((match) => match !== null)
       .filter(([, name = '']) => wanted(name))
       .map(([, name = '', version = '', architecture = '']) => this.#located(name, version, architecture));
-    await this.#download(packages);
-    return packages;
   }
 
   /** Every version of the packages whose name matches, as the lists describe it. @param pattern an extended regular expression. */

@@ -10,6 +10,7 @@ import { hashOfFile } from './hashes.ts';
 import { storeImages } from './imagestore.ts';
 import { flatten } from './layers.ts';
 import { parseReference, Registry } from './registry.ts';
+import { versionsNow } from './renewal.ts';
 import type { EngineSource, Suite } from './sources.ts';
 import { type Image, type LabImage, type NodeImage, tarFromTree } from './trees.ts';
 
@@ -253,8 +254,18 @@ async function makeImage(cache: Cache, recipe: Recipe, archive: Archive, progres
   const contents = await Promise.all(sources.map((file) => fs.readFile(path.join(OURS, file), 'utf8')));
   const preloaded = recipe.preloaded ?? [];
   const { engine, ...plain } = recipe;
+  const opened = () => Apt.open(cache, recipe.suite, archive, progress);
+  const { suite, packages: wanted } = recipe;
+  const found = await versionsNow(
+    cache,
+    { suite, wanted },
+    archive.renewMs,
+    async () => (await opened()).versionsOf(wanted),
+    { progress },
+  );
   const keyed = {
     ...plain,
+    ...(found && { found }),
     contents: keyOf(contents),
     preloaded: preloaded.map(({ hash }) => ({ hash, config: IMAGE_CONFIG })),
     ...(engine && { engine: await hashesOf(engine) }),
@@ -263,9 +274,8 @@ async function makeImage(cache: Cache, recipe: Recipe, archive: Archive, progres
     recipe.name,
     keyed,
     async (folder) => {
-      progress(`building image ${recipe.name} (Debian ${recipe.suite})`);
-      const apt = await Apt.open(cache, recipe.suite, archive, progress);
-      const packages = await apt.fetch(recipe.packages);
+      progress(`building image ${recipe.name} (Debian ${suite})`);
+      const packages = await (await opened()).fetch(wanted);
       const root = path.join(folder, 'root');
       await unpack(packages, root);
       await finish(root, recipe);

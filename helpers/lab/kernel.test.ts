@@ -44,7 +44,7 @@ async function deb(folder: string, name: string, version: string, depends: strin
 /** Every one of these sources is refused before any of the host's tools is used. */
 async function refusal(source: KernelSource): Promise<string> {
   const cache = await new Cache(path.join(root, 'cache')).open();
-  const archive = { mirror: 'http://127.0.0.1:9/', expired: 'refuse' } as const;
+  const archive = { mirror: 'http://127.0.0.1:9/', expired: 'refuse', renewMs: 0 } as const;
   const tools = undefined as unknown as HostTools;
   return prepareKernel(cache, tools, source, archive, () => {}).then(
     () => 'prepared',

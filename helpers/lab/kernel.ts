@@ -10,6 +10,7 @@ import { hashOfFile, hashOfTree } from './hashes.ts';
 import type { HostTools } from './hosttools.ts';
 import { missingModules, missingOptions } from './kernel-needs.ts';
 import { chooseKernel, demanded, listKernels } from './kernels.ts';
+import { versionsNow } from './renewal.ts';
 import { type KernelSource, kernelName } from './sources.ts';
 import { diskFromTree } from './trees.ts';
 
@@ -55,7 +56,7 @@ export async function prepareKernel(
 ): Promise<Kernel> {
   const artifact = await cache.once(
     'kernel',
-    { recipe: RECIPE, source: await contentOf(source), bootModules: BOOT_MODULES },
+    { recipe: RECIPE, source: await contentOf(cache, source, archive, progress), bootModules: BOOT_MODULES },
     async (folder) => {
       const root = path.join(folder, 'root');
       const packages = await brought(cache, source, archive, root, progress);
@@ -81,10 +82,29 @@ export async function prepareKernel(
  * What identifies a kernel in the cache: for what Debian ships its name, so that no network is needed once it is there; for files of
  * the user's their content, so that a new build is a new kernel.
  */
-async function contentOf(source: KernelSource): Promise<unknown> {
+async function contentOf(
+  cache: Cache,
+  source: KernelSource,
+  archive: Archive,
+  progress: Progress,
+): Promise<unknown> {
   switch (source.from) {
-    case 'debian':
-      return source;
+    case 'debian': {
+      // A version that was asked for stays what it is.
+      const found = source.version
+        ? undefined
+        : await versionsNow(
+            cache,
+            source,
+            archive.renewMs,
+            async () => {
+              const { packages } = await listedKernel(cache, source, archive, progress);
+              return Object.fromEntries(packages.map(({ Package, Version }) => [Package, Version]));
+            },
+            { progress },
+          );
+      return found ? { ...source, found } : source;
+    }
     case 'deb': {
       const debs = await debsFor(source.file);
       return { from: 'deb', content: await Promise.all(debs.map(hashOfFile)) };
@@ -116,11 +136,22 @@ async function brought(
     return versions(packages);
   }
   progress(`fetching kernel ${kernelName(source)}`);
-  const apt = await Apt.open(cache, source.suite, archive, progress);
-  const kernel = chooseKernel(await listKernels(apt, source.suite), source.suite, source.version);
-  const packages = await apt.fetchListed(kernel.packages);
+  const { apt, packages: listed } = await listedKernel(cache, source, archive, progress);
+  const packages = await apt.fetchListed(listed);
   await unpack(packages, root);
   return versions(packages);
+}
+
+/** The packages of a kernel as Debian lists them, and the suite they are in. */
+async function listedKernel(
+  cache: Cache,
+  { suite, version }: Extract<KernelSource, { from: 'debian' }>,
+  archive: Archive,
+  progress: Progress,
+) {
+  const apt = await Apt.open(cache, suite, archive, progress);
+  const { packages } = chooseKernel(await listKernels(apt, suite), suite, version);
+  return { apt, packages };
 }
 
 /**

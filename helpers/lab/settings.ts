@@ -14,11 +14,11 @@ const size = z
   .regex(/^\d+[MG]$/)
   .transform((text) => Number.parseInt(text, 10) * (text.endsWith('G') ? GiB : MiB));
 
-/** `90s`, `30m`, `8h` -> ms. */
-const MS = { s: 1000, m: 60_000, h: 3_600_000 } as const;
+/** `90s`, `30m`, `8h`, `7d` -> ms. */
+const MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const span = z
   .string()
-  .regex(/^[1-9]\d*[smh]$/)
+  .regex(/^[1-9]\d*[smhd]$/)
   .transform((text) => Number.parseInt(text, 10) * MS[text.at(-1) as keyof typeof MS]);
 
 interface Setting {
@@ -142,6 +142,13 @@ export const SETTINGS = {
     default: '',
     schema: z.union([z.literal(''), z.url()]),
   },
+  LAB_RENEW: {
+    meaning:
+      'after how long it is looked up again what a Debian suite ships; empty takes what was made of it once',
+    known: 'a time such as 12h or 7d',
+    default: '',
+    schema: z.union([z.literal('').transform(() => 0), span]),
+  },
   LAB_EXPIRED: {
     meaning:
       'what to do with package lists past the date until which Debian vouches for them; their signatures are verified in any case',
@@ -161,6 +168,7 @@ const OF_THE_HOST: ReadonlySet<string> = new Set<Name>([
   'LAB_CACHE_SIZE',
   'LAB_QEMU',
   'LAB_MIRROR',
+  'LAB_RENEW',
 ]);
 
 /** The settings that were given and that a repetition of the run must be given, too, by variable name. */
@@ -184,8 +192,12 @@ export function shapeOfLab(settings: Settings): Partial<Settings> {
 }
 
 /** Where a run's Debian packages come from. */
-export function archiveOf({ LAB_MIRROR: mirror, LAB_EXPIRED: expired }: Settings): Archive {
-  return { mirror, expired };
+export function archiveOf({
+  LAB_MIRROR: mirror,
+  LAB_EXPIRED: expired,
+  LAB_RENEW: renewMs,
+}: Settings): Archive {
+  return { mirror, expired, renewMs };
 }
 
 /**
