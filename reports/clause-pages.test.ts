@@ -29,8 +29,7 @@ test('a page tells what is promised, how it is judged, and what was seen where',
   const known = {
     engine: '26.1.5',
     kernel: '6.12.1',
-    date: '2026-11-01',
-    verdicts: { [clause.id]: 'fail' as const },
+    verdicts: { [clause.id]: { verdict: 'fail' as const, date: '2026-11-01' } },
   };
   const page = clausePages(
     [{ ...clause, expectedFail: [{ since: null, until: '27.0.0', defect: 'it leaks', ref: 'issue 1' }] }],
@@ -47,6 +46,27 @@ test('a page tells what is promised, how it is judged, and what was seen where',
     assert.ok(part && page?.includes(part), `${part} is not on the page`);
 });
 
+test('the list of areas says what was judged where, oldest engine and kernel first', () => {
+  const seen = (verdict: 'pass' | 'fail' | 'expected-fail', date: string) => ({ verdict, date });
+  const page = clausePages(clauses, sabotages, [
+    { engine: '26.1.5', kernel: '6.12.1', verdicts: { 'VIP-001': seen('pass', '2026-11-02') } },
+    {
+      engine: '20.10.24',
+      kernel: '6.1.9',
+      verdicts: {
+        'VIP-001': seen('pass', '2026-11-03'),
+        'VIP-002': seen('fail', '2026-11-01'),
+        'VIP-003': seen('expected-fail', '2026-11-01'),
+      },
+    },
+  ]).get('README.md');
+  const rows = page?.split('\n').filter((line) => /^\| \d/.test(line));
+  assert.deepEqual(rows, [
+    '| 20.10.24 | 6.1.9 | 1 | 1 | VIP-002 | 2026-11-01 to 2026-11-03 |',
+    '| 26.1.5 | 6.12.1 | 1 | 0 | none | 2026-11-02 |',
+  ]);
+});
+
 test('a run adds to the record what it found out, and nothing else', () => {
   const cell = { ...exampleCell, engines: { m1: '26.1.5', w1: '26.1.5' } };
   const clauses = [
@@ -55,10 +75,10 @@ test('a run adds to the record what it found out, and nothing else', () => {
     exampleClause({ id: 'VIP-003', verdict: 'skipped' }),
   ];
   const run = exampleVerdict(clauses, { cells: [cell] });
-  const before = { 'VIP-001': 'pass', 'VIP-004': 'pass' } as const;
-  const entry = { engine: '26.1.5', kernel: '6.12.107', date: '2026-11-01' };
-  assert.deepEqual(recorded([{ ...entry, verdicts: before }], run), [
-    { ...entry, date: '2026-11-22', verdicts: { 'VIP-001': 'fail', 'VIP-004': 'pass' } },
+  const held = { verdict: 'pass', date: '2026-11-01' } as const;
+  const entry = { engine: '26.1.5', kernel: '6.12.107' };
+  assert.deepEqual(recorded([{ ...entry, verdicts: { 'VIP-001': held, 'VIP-004': held } }], run), [
+    { ...entry, verdicts: { 'VIP-001': { verdict: 'fail', date: '2026-11-22' }, 'VIP-004': held } },
   ]);
   assert.deepEqual(recorded([], { ...run, cells: [exampleCell] }), [], 'a cell of two engines');
 });

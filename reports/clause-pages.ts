@@ -21,9 +21,8 @@ const recordSchema = z.array(
   z.strictObject({
     engine: z.string(),
     kernel: z.string(),
-    /** Day of the newest run that is in it (ISO 8601). */
-    date: z.iso.date(),
-    verdicts: z.record(z.string(), z.enum(VERDICTS)),
+    /** By clause, with the day of the newest run that knew (ISO 8601). */
+    verdicts: z.record(z.string(), z.strictObject({ verdict: z.enum(VERDICTS), date: z.iso.date() })),
   }),
 );
 
@@ -50,8 +49,10 @@ export function recorded(record: VerdictRecord, { run, cells, clauses }: Verdict
       ({ cell, verdict }) => cell === name && verdict !== 'inconclusive' && verdict !== 'skipped',
     );
     const known = entries.get(`${engine} ${kernel}`)?.verdicts;
-    const verdicts = { ...known, ...Object.fromEntries(judged.map(({ id, verdict }) => [id, verdict])) };
-    entries.set(`${engine} ${kernel}`, { engine, kernel, date: run.startedAt.slice(0, 10), verdicts });
+    const date = run.startedAt.slice(0, 10);
+    const now = Object.fromEntries(judged.map(({ id, verdict }) => [id, { verdict, date }]));
+    if (judged.length > 0)
+      entries.set(`${engine} ${kernel}`, { engine, kernel, verdicts: { ...known, ...now } });
   }
   return [...entries.values()];
 }
@@ -86,12 +87,35 @@ export function clausePages(
     GENERATED,
     `${clauses.length} documented behaviours of Swarm service networking. A clause's spec is found by its id under \`specs/\`.`,
     ['| area | clauses | of these |', '| --- | --- | --- |', ...list].join('\n'),
+    ...(record.length > 0 ? ['## Where they were judged', judgedWhere(record)] : []),
   ].join('\n\n');
   return new Map([['README.md', index], ...pages].map(([file, text]) => [file, `${text}\n`]));
 }
 
 const GENERATED =
   '<!-- Made of specs/catalogue and specs/sabotage by reports/clause-pages.ts: change those, not this page. -->';
+
+/** 6.2 comes before 6.12. */
+const byNumber = new Intl.Collator('en', { numeric: true }).compare;
+
+/** How many clauses had which verdict, by engine and kernel, and which ones did not hold. */
+function judgedWhere(record: VerdictRecord): string {
+  const rows = record
+    .toSorted((a, b) => byNumber(a.engine, b.engine) || byNumber(a.kernel, b.kernel))
+    .map(({ engine, kernel, verdicts }) => {
+      const all = Object.entries(verdicts);
+      const of = (wanted: (typeof VERDICTS)[number]) => all.filter(([, { verdict }]) => verdict === wanted);
+      const dates = all.map(([, { date }]) => date).toSorted();
+      const days = [...new Set([dates[0], dates.at(-1)])].join(' to ');
+      const failed = of('fail').map(([id]) => id);
+      return `| ${engine} | ${kernel} | ${of('pass').length} | ${of('expected-fail').length} | ${failed.join(', ') || 'none'} | ${days} |`;
+    });
+  return [
+    '| engine | kernel | pass | expected-fail | fail | judged |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
+}
 
 function levels(clauses: readonly ClauseData[]): string {
   const of = (level: ClauseData['level']) => clauses.filter((clause) => clause.level === level).length;
@@ -100,8 +124,8 @@ function levels(clauses: readonly ClauseData[]): string {
 
 function section(clause: ClauseData, sabotages: readonly Sabotage[], record: VerdictRecord): string {
   const { id, title, level, statement, sources, observe, engines, regressions, expectedFail = [] } = clause;
-  const seen = record.flatMap(({ engine, kernel, date, verdicts }) =>
-    verdicts[id] ? [`| ${engine} | ${kernel} | ${verdicts[id]} | ${date} |`] : [],
+  const seen = record.flatMap(({ engine, kernel, verdicts: { [id]: seen } }) =>
+    seen ? [`| ${engine} | ${kernel} | ${seen.verdict} | ${seen.date} |`] : [],
   );
   const defects = expectedFail.map(
     ({ since, until, defect, ref, sometimes }) =>

@@ -18,6 +18,7 @@ const subjects: Record<string, string> = {
   node: 'nodes that come and go',
   overlay: 'overlay networks',
   port: 'published ports',
+  reg: 'failures that users met',
   scale: 'many services and tasks',
   sys: 'the Swarm and its nodes',
   vip: 'virtual IPs over IPVS',
