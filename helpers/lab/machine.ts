@@ -5,7 +5,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { execa } from 'execa';
 import { Inconclusive, messageOf } from '../errors.ts';
-import { until } from '../waiting.ts';
+import { promptly, until } from '../waiting.ts';
 import type { HostTools } from './hosttools.ts';
 import type { Kernel } from './kernel.ts';
 import { type MappedMemory, RAM_BLOCK } from './memory.ts';
@@ -73,6 +73,9 @@ function memoryBackend(shape: MachineShape, mapped: MappedMemory | undefined): s
  * Port on a lab's address that says whose the address is: held by the process that owns the lab, beside the engine's.
  */
 const CLAIM_PORT = PORTS.engine - 1;
+
+/** Ours: a QEMU that cannot start has ended within milliseconds. */
+const LAST_WORDS_MS = 1000;
 
 /**
  * Takes a loopback address for one lab, until the server it returns is closed or this process ends. Two runs that begin at the
@@ -215,10 +218,10 @@ export class Machine implements AsyncDisposable {
     try {
       await machine.#qmp.open();
     } catch (error) {
-      throw new Inconclusive(
-        'lab',
-        `QEMU did not start: ${machine.#ended ?? (await Promise.race([machine.#exit, messageOf(error)]))}`,
-      );
+      // Its pipes close a moment before it is known how it ended, which says more.
+      const how = await promptly(machine.#exit, LAST_WORDS_MS).catch(() => messageOf(error));
+      child.kill('SIGKILL');
+      throw new Inconclusive('lab', `QEMU did not start: ${how}`);
     }
     return machine;
   }
