@@ -91,6 +91,9 @@ export function distribution(label: string, samples: readonly Sample[]): Html {
   });
 }
 
+/** Ours: a letter of the charts' font is not wider, on average (px). */
+const LETTER = 7.5;
+
 /** The clauses of a run as bars over its wall clock, one row for each lab. */
 export function timeline(
   { run, time }: Pick<VerdictFile, 'run' | 'time'>,
@@ -110,13 +113,16 @@ export function timeline(
         title: `${id} ${title}: ${verdict}, ${duration(durationMs)}`,
       };
     });
-  const labs = new Set(bars.map(({ lab }) => lab)).size;
+  const labs = [...new Set(bars.map(({ lab }) => lab))];
+  // Parts that were merged may have run one after another.
+  const end = Math.max(time.total / 60_000, ...bars.map(({ to }) => to));
+  const longest = Math.max(...labs.map(({ length }) => length));
   return svg('Clauses over the time of the run', {
     width: FULL,
-    height: 34 * labs + 60,
-    marginLeft: 76,
+    height: 34 * labs.length + 60,
+    marginLeft: Math.max(76, 16 + LETTER * longest),
     marginBottom: 40,
-    x: { label: 'minutes since the start', domain: [0, time.total / 60_000], grid: true },
+    x: { label: 'minutes since the start', domain: [0, end], grid: true },
     y: { label: null, type: 'band', padding: 0.25 },
     color: { type: 'identity' },
     marks: [
