@@ -242,7 +242,7 @@ export class VmProvider implements Provider {
   async #trim(lab: VmLab, progress: (line: string) => void): Promise<void> {
     const freed = await lab.trimCheckpoints(this.#settings.LAB_CACHE_SIZE);
     if (freed > 0)
-      progress(`removed ${freed} checkpoints not used for longest, to stay within LAB_CACHE_SIZE`);
+      progress(`removed the least recently used checkpoints, to stay within LAB_CACHE_SIZE: ${freed}`);
   }
 
   async #slotFolder(name: string): Promise<string> {
