@@ -7,10 +7,12 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { SABOTAGE_FOLDER } from '../helpers/sabotage/plan.ts';
-import { type Proof, proofSchema, withFindings } from '../helpers/sabotage/record.ts';
+import { type Proof, proofSchema, stillDone, withFindings } from '../helpers/sabotage/record.ts';
+import { loadSabotages } from '../helpers/sabotage/sabotages.ts';
 import { OUT_DIR } from '../helpers/verdict/channel.ts';
 import { PROOF_FILE, PROOF_PAGE, proofPage, readProof } from './proof.ts';
 
+const catalogue = loadCatalogue();
 const { record } = parseArgs({ options: { record: { type: 'boolean', default: false } } }).values;
 mkdirSync(dirname(PROOF_FILE), { recursive: true });
 if (record) {
@@ -20,6 +22,7 @@ if (record) {
     (all, { engine, kernel, date, proven }) => withFindings(all, { engine, kernel }, date, proven),
     readProof(),
   );
-  writeFileSync(PROOF_FILE, `${JSON.stringify(proof, null, 2)}\n`);
+  const kept = stillDone(proof, [...loadSabotages(catalogue).values()].flat());
+  writeFileSync(PROOF_FILE, `${JSON.stringify(kept, null, 2)}\n`);
 }
-writeFileSync(PROOF_PAGE, proofPage([...loadCatalogue().values()], readProof()));
+writeFileSync(PROOF_PAGE, proofPage([...catalogue.values()], readProof()));

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
-import { byClause, type Noticed, type Proven, withFindings } from '../helpers/sabotage/record.ts';
+import { byClause, type Noticed, type Proven, stillDone, withFindings } from '../helpers/sabotage/record.ts';
+import { loadSabotages } from '../helpers/sabotage/sabotages.ts';
 import { blindSummary, PROOF_PAGE, proofPage, proofSummary, readProof } from './proof.ts';
 
-const clauses = [...loadCatalogue().values()];
+const catalogue = loadCatalogue();
+const clauses = [...catalogue.values()];
+const sabotages = [...loadSabotages(catalogue).values()].flat();
 
 /** One finding of a sabotage run. */
 function proven(facts: Partial<Proven>): Proven {
@@ -30,6 +33,20 @@ test('the page is that of the proof on record', () => {
     proofPage(clauses, readProof()),
     'docs/sabotage/README.md is stale: run `npx node reports/proof-page.ts`',
   );
+});
+
+test('nothing is on record of a sabotage that is no longer done', () => {
+  assert.deepEqual(
+    readProof(),
+    stillDone(readProof(), sabotages),
+    'run `npx node reports/proof-page.ts --record`',
+  );
+  const [one] = sabotages;
+  assert.ok(one);
+  const kept = proven({ clause: one.clause, sabotage: one.fault.description });
+  const entry = { engine: '26.1.5', kernel: '6.12.1', date: '2026-11-24' };
+  const proof = [{ ...entry, proven: [proven({ sabotage: 'nobody does this' }), kept] }];
+  assert.deepEqual(stillDone(proof, sabotages), [{ ...entry, proven: [kept] }]);
 });
 
 test('the page has a row for every clause, a sign for every finding, and what turned red besides', () => {

@@ -64,6 +64,20 @@ export const proofSchema = z.array(
 );
 export type Proof = z.infer<typeof proofSchema>;
 
+/** How a sabotage is told from all others. */
+const key = ({ clause, sabotage }: Pick<Proven, 'clause' | 'sabotage'>) => `${clause} ${sabotage}`;
+
+/** The proof without what was found of sabotages that are no longer done: they tell nothing of those that are. */
+export function stillDone(
+  proof: Proof,
+  sabotages: Iterable<{ clause: string; fault: { description: string } }>,
+): Proof {
+  const done = new Set(
+    [...sabotages].map(({ clause, fault }) => key({ clause, sabotage: fault.description })),
+  );
+  return proof.map((one) => ({ ...one, proven: one.proven.filter((found) => done.has(key(found))) }));
+}
+
 /** The proof with a run's findings in it: those of a sabotage that was there before are replaced. */
 export function withFindings(
   proof: Proof,
@@ -71,7 +85,6 @@ export function withFindings(
   date: string,
   found: readonly Proven[],
 ): Proof {
-  const key = ({ clause, sabotage }: Proven) => `${clause} ${sabotage}`;
   const same = (one: Proof[number]) => one.engine === cell.engine && one.kernel === cell.kernel;
   const former = proof.find(same)?.proven ?? [];
   const proven = [...new Map([...former, ...found].map((one) => [key(one), one])).values()];
