@@ -81,4 +81,9 @@ test('a run adds to the record what it found out, and nothing else', () => {
     { ...entry, verdicts: { 'VIP-001': { verdict: 'fail', date: '2026-11-22' }, 'VIP-004': held } },
   ]);
   assert.deepEqual(recorded([], { ...run, cells: [exampleCell] }), [], 'a cell of two engines');
+  assert.deepEqual(
+    recorded([], { ...run, clauses: clauses.slice(1) }),
+    [],
+    'a cell of which nothing is known',
+  );
 });

@@ -1,6 +1,6 @@
 /**
- * Brings the page of all proofs up to date: `npx node reports/proof-page.ts`; with `--record`, what the last `swarmproof sabotage`
- * found is put on record first.
+ * Brings record and page of all proofs up to date with the sabotages there are: `npx node reports/proof-page.ts`; with `--record`,
+ * what the last `swarmproof sabotage` found is put on record first.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,14 +15,15 @@ import { PROOF_FILE, PROOF_PAGE, proofPage, readProof } from './proof.ts';
 const catalogue = loadCatalogue();
 const { record } = parseArgs({ options: { record: { type: 'boolean', default: false } } }).values;
 mkdirSync(dirname(PROOF_FILE), { recursive: true });
-if (record) {
-  const file = join(OUT_DIR, SABOTAGE_FOLDER, 'proof.json');
-  const found = proofSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
-  const proof = found.reduce<Proof>(
-    (all, { engine, kernel, date, proven }) => withFindings(all, { engine, kernel }, date, proven),
-    readProof(),
-  );
-  const kept = stillDone(proof, [...loadSabotages(catalogue).values()].flat());
-  writeFileSync(PROOF_FILE, `${JSON.stringify(kept, null, 2)}\n`);
+const proof = record ? lastFound().reduce(withRun, readProof()) : readProof();
+const kept = stillDone(proof, [...loadSabotages(catalogue).values()].flat());
+writeFileSync(PROOF_FILE, `${JSON.stringify(kept, null, 2)}\n`);
+writeFileSync(PROOF_PAGE, proofPage([...catalogue.values()], kept));
+
+function lastFound(): Proof {
+  return proofSchema.parse(JSON.parse(readFileSync(join(OUT_DIR, SABOTAGE_FOLDER, 'proof.json'), 'utf8')));
 }
-writeFileSync(PROOF_PAGE, proofPage([...catalogue.values()], readProof()));
+
+function withRun(all: Proof, { engine, kernel, date, proven }: Proof[number]): Proof {
+  return withFindings(all, { engine, kernel }, date, proven);
+}

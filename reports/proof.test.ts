@@ -36,11 +36,7 @@ test('the page is that of the proof on record', () => {
 });
 
 test('nothing is on record of a sabotage that is no longer done', () => {
-  assert.deepEqual(
-    readProof(),
-    stillDone(readProof(), sabotages),
-    'run `npx node reports/proof-page.ts --record`',
-  );
+  assert.deepEqual(readProof(), stillDone(readProof(), sabotages), 'run `npx node reports/proof-page.ts`');
   const [one] = sabotages;
   assert.ok(one);
   const kept = proven({ clause: one.clause, sabotage: one.fault.description });
