@@ -23,10 +23,17 @@ test('a sample is drawn again by its seed, and by another one otherwise', async 
   assert.notDeepEqual(await draw('8'), one);
 });
 
+test('a quick sample is drawn by lot, too', async () => {
+  const quick = ['--list', '--sample', '20', '--quick', '--seed', '7'];
+  const { lines } = await sabotage(...quick);
+  assert.deepEqual([lines.length, (await sabotage(...quick)).lines], [20, lines]);
+});
+
 const REFUSED: [what: string, words: string[], status: number, said: RegExp][] = [
   ['a clause that is none', ['--clause', 'VIP-999'], 2, /VIP-999 is no clause of the catalogue/],
   ['an area that is none', ['--area', 'sea'], 2, /sea is no area; there are dns/],
   ['a sample of no number', ['--sample', 'some'], 2, /whole number/],
+  ['a quick run of everything', ['--quick'], 2, /--quick chooses what a sample is drawn from/],
   ['a blind sample', ['--blind', '--sample', '3'], 2, /--blind draws its own faults/],
   ['a draft', ['--clause', 'SCALE-001'], 2, /SCALE-001 is a draft: set DRAFTS=yes/],
   ['a blind run of nothing', ['--blind', '--clause', 'VIP-999'], 2, /no clause is named VIP-999/],

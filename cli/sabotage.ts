@@ -6,8 +6,10 @@ import { cellsOfRun } from '../helpers/lab/cells.ts';
 import type { Settings } from '../helpers/lab/settings.ts';
 import { choose, drawBlind, nameOf } from '../helpers/sabotage/choose.ts';
 import { PLAN_FILE, type Plan, SABOTAGE_FOLDER, writePlan } from '../helpers/sabotage/plan.ts';
+import { timeOfKills } from '../helpers/sabotage/record.ts';
 import { loadSabotages, type Sabotage } from '../helpers/sabotage/sabotages.ts';
 import { OUT_DIR } from '../helpers/verdict/channel.ts';
+import { readProof } from '../reports/proof.ts';
 
 /** There are so many seeds. */
 const SEEDS = 2 ** 31;
@@ -19,6 +21,7 @@ export interface SabotageOptions {
   clause?: string[];
   area?: string[];
   sample?: number;
+  quick?: boolean;
   seed?: number;
   list?: boolean;
   blind?: boolean;
@@ -36,6 +39,9 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
   const seed = options.seed ?? settings.SEED ?? Math.floor(Math.random() * SEEDS);
   if (options.blind && (options.sample !== undefined || options.list))
     throw new UsageError('--blind draws its own faults: it takes --clause, --area and --seed alone.');
+  if (options.quick && options.sample === undefined)
+    throw new UsageError('--quick chooses what a sample is drawn from: it takes --sample.');
+  const took = options.quick ? timeOfKills(readProof()) : undefined;
   const [clauses = [], areas = []] = [options.clause, options.area];
   const plan: Plan = options.blind
     ? {
@@ -45,7 +51,7 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
         blind: drawBlind(members(cellsOfRun()[0]?.settings ?? settings), seed),
       }
     : planOf(
-        choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed }),
+        choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed, took }),
         seed,
       );
   const draft = plan.proofs.length > 0 && plan.clauses.find((id) => catalogue.get(id)?.draft);

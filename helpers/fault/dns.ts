@@ -96,15 +96,6 @@ const tampered = fault(
         },
         met: async () =>
           met(await Promise.all(places.map((place) => place.node.toolbox.must(`cat ${log(place)}`)))),
-        heal: async () => {
-          for (const place of places) {
-            for (const protocol of ['udp', 'tcp'])
-              await place.must(
-                `iptables -t nat -D OUTPUT -d ${EMBEDDED_DNS} -p ${protocol} --dport 53 -j DNAT --to-destination ${EMBEDDED_DNS}:${PORT}`,
-              );
-            await place.must(`kill $(cat ${log(place)}.pid)`);
-          }
-        },
       };
     },
   },

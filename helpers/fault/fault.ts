@@ -31,7 +31,10 @@ export interface Fault<P = never> {
   somewhere?: (node: string, lot: number) => Record<string, unknown> | undefined;
 }
 
-/** Damage that was done, and how it is known. */
+/**
+ * Damage that was done, and how it is known. It is taken back with everything that came of it by restoring the Swarm from its
+ * checkpoint, and the clause's twin, which is judged on a restored one afterwards, shows that nothing is left.
+ */
 export interface Damage {
   /** Nodes on which it was done; none where it is in the Swarm as a whole. */
   nodes: readonly string[];
@@ -50,8 +53,6 @@ export interface Damage {
    * @throws Unproven when the clause never met it.
    */
   met?: () => Promise<string>;
-  /** Takes the damage back; absent where only a fresh Swarm does. */
-  heal?: () => Promise<void>;
 }
 
 /** A fault did not take hold, or cannot be shown to have: whatever a clause says then proves nothing. */

@@ -7,11 +7,10 @@ import type { Place } from './place.ts';
 /** Ours: a round of a loop takes some tenths of a second under emulation; the rest is for a loaded host. */
 const FIRST_ROUND = { withinMs: 20_000, everyMs: 100 };
 
-/** A loop that goes on until it is ended, or its Swarm is. */
+/** A loop that goes on until its Swarm is gone. */
 export interface Hold {
   /** Rounds so far in which the script said by its status 0 that it did something. */
   deeds: () => Promise<number>;
-  end: () => Promise<void>;
 }
 
 let serial = 0;
@@ -25,7 +24,7 @@ export async function hold(node: Node, script: string, everySeconds = 0.2): Prom
   serial += 1;
   const folder = `/tmp/fault-${process.pid}-${serial}`;
   const loop = [
-    `cd ${folder} || exit 1; echo $$ > pid`,
+    `cd ${folder} || exit 1`,
     `while :; do if ( ${script}\n) >/dev/null 2>&1; then echo >> deeds; fi; touch round; sleep ${everySeconds}; done`,
   ].join('\n');
   await node.toolbox.must(`mkdir -p ${folder}; setsid sh -c ${quote(loop)} >${folder}/log 2>&1 </dev/null &`);
@@ -37,10 +36,6 @@ export async function hold(node: Node, script: string, everySeconds = 0.2): Prom
   });
   return {
     deeds: async () => Number(await node.toolbox.must(`cat ${folder}/deeds 2>/dev/null | wc -l`)),
-    // The loop leads a session, hence a group of its own: whatever it runs at that moment ends with it.
-    end: async () => {
-      await node.toolbox.must(`kill -KILL -"$(cat ${folder}/pid)"; rm -rf ${folder}`);
-    },
   };
 }
 

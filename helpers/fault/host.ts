@@ -48,9 +48,6 @@ const frozen = fault('engine-frozen', z.strictObject({ on: placeFields.on }), {
           throw new Unproven(`engines: ${states.join()}`);
         return states.join().trim();
       },
-      heal: async () => {
-        for (const node of nodes) await node.thawEngine();
-      },
     };
   },
 });
@@ -75,9 +72,6 @@ const killed = fault('engine-gone', z.strictObject({ on: placeFields.on }), {
           if (status === 0) throw new Unproven(`the engine of ${name} runs`);
         }
         return 'no process of that id';
-      },
-      heal: async () => {
-        for (const node of nodes) await node.startEngine();
       },
     };
   },
@@ -109,16 +103,12 @@ const clock = fault('clock-jump', z.strictObject({ hours: z.int() }), {
     if (!node) throw new Unproven('there is no node');
     const before = Number(await node.toolbox.must('date +%s'));
     await node.toolbox.must(`date -s @${before + hours * 3600}`);
-    const shift = async (by: number) => node.toolbox.must(`date -s @$(( $(date +%s) + ${by} ))`);
     return {
       nodes: [],
       there: async () => {
         const off = Number(await swarm.outsider.must('date +%s')) - Date.now() / 1000;
         if (Math.abs(off - hours * 3600) > 1800) throw new Unproven(`the clock is ${Math.round(off)} s off`);
         return `the clock is ${Math.round(off)} s off`;
-      },
-      heal: async () => {
-        await shift(-hours * 3600);
       },
     };
   },
@@ -220,9 +210,6 @@ const held = fault(
           const deeds = await Promise.all(holds.map((one) => one.deeds()));
           if (deeds.every((one) => one === 0)) throw new Unproven(`nothing was there for: ${what}`);
           return `rounds that did damage: ${deeds.join(', ')}`;
-        },
-        heal: async () => {
-          for (const one of holds) await one.end();
         },
       };
     },

@@ -79,7 +79,7 @@ function onEntries<P extends Target>(
   act: (
     entry: KernelService,
     parameters: P,
-  ) => { script: string; heal?: string; done: (now: KernelService[], before: KernelService) => boolean },
+  ) => { script: string; done: (now: KernelService[], before: KernelService) => boolean },
 ): Fault<P>['inflict'] {
   return async (swarm, parameters): Promise<Damage> => {
     const places = await placesOf(swarm, parameters);
@@ -90,7 +90,6 @@ function onEntries<P extends Target>(
       }),
     );
     for (const { place, script } of acts) await place.must(script);
-    const heals = acts.filter(({ heal }) => heal !== undefined);
     return {
       nodes: nodeNames(places),
       there: async () => {
@@ -103,11 +102,6 @@ function onEntries<P extends Target>(
         }
         return seen.join('\n');
       },
-      ...(heals.length === acts.length && {
-        heal: async () => {
-          for (const { place, heal = '' } of acts) await place.must(heal);
-        },
-      }),
     };
   };
 }
@@ -128,9 +122,8 @@ const serverOf = (now: readonly KernelService[], entry: KernelService, address: 
 const scheduler = fault('ipvs-scheduler', target.extend({ to: z.enum(['sh', 'lc', 'wrr']).default('sh') }), {
   areas: ['vip', 'mesh'],
   describe: ({ to, service, ...at }) => `the scheduler of ${service} is ${to} in ${placed(at)}`,
-  inflict: onEntries(({ mark, scheduler: former }, { to }) => ({
+  inflict: onEntries(({ mark }, { to }) => ({
     script: `ipvsadm -E -f ${mark} -s ${to}`,
-    heal: `ipvsadm -E -f ${mark} -s ${former}`,
     done: (now, entry) => same(now, entry)?.scheduler === to,
   })),
 });
@@ -140,7 +133,6 @@ const serverLost = fault('ipvs-server-lost', target, {
   describe: ({ service, ...at }) => `one destination of ${service} is gone from ${placed(at)}`,
   inflict: onEntries((entry) => ({
     script: `ipvsadm -d -f ${entry.mark} -r ${first(entry)}`,
-    heal: `ipvsadm -a -f ${entry.mark} -r ${first(entry)} -m -w 1`,
     done: (now) => same(now, entry) !== undefined && !serverOf(now, entry, first(entry)),
   })),
 });
@@ -151,7 +143,6 @@ const serverAdded = fault('ipvs-server-added', target.extend({ address: address.
     `${address}, which is no task, is a destination of ${service} in ${placed(at)}`,
   inflict: onEntries((entry, { address }) => ({
     script: `ipvsadm -a -f ${entry.mark} -r ${address} -m -w 1`,
-    heal: `ipvsadm -d -f ${entry.mark} -r ${address}`,
     done: (now) => serverOf(now, entry, address) !== undefined,
   })),
 });
@@ -161,7 +152,6 @@ const weight = fault('ipvs-weight', target.extend({ to: z.int().nonnegative() })
   describe: ({ service, to, ...at }) => `one destination of ${service} has weight ${to} in ${placed(at)}`,
   inflict: onEntries((entry, { to }) => ({
     script: `ipvsadm -e -f ${entry.mark} -r ${first(entry)} -m -w ${to}`,
-    heal: `ipvsadm -e -f ${entry.mark} -r ${first(entry)} -m -w 1`,
     done: (now) => serverOf(now, entry, first(entry))?.weight === to,
   })),
 });
@@ -213,9 +203,6 @@ const foreign = fault(
             seen.push(`${place.name} has FWM ${hex}`);
           }
           return seen.join('\n');
-        },
-        heal: async () => {
-          for (const place of places) await place.must(`ipvsadm -D -f ${mark}${six}`);
         },
       };
     },
@@ -301,9 +288,6 @@ const held = fault(
           const sum = deeds.reduce((total, one) => total + one, 0);
           if (sum === 0) throw new Unproven('no balancer gave the loop anything to do');
           return `rounds that did damage: ${deeds.join(', ')}`;
-        },
-        heal: async () => {
-          for (const one of holds) await one.end();
         },
       };
     },

@@ -9,11 +9,10 @@ interface Deed {
   script: string;
   /** Looks by itself, and prints what it sees. */
   proof: string;
-  heal?: string;
 }
 
 /** Does a deed at places. */
-export async function deed(places: readonly Place[], { script, proof, heal }: Deed) {
+export async function deed(places: readonly Place[], { script, proof }: Deed) {
   for (const place of places) {
     const { text, status } = await place.run(script);
     if (status !== 0) throw new Unproven(`${place.name}: \`${script}\` ended with ${status}: ${text.trim()}`);
@@ -30,11 +29,6 @@ export async function deed(places: readonly Place[], { script, proof, heal }: De
       }
       return seen.join('\n');
     },
-    ...(heal !== undefined && {
-      heal: async () => {
-        for (const place of places) await place.must(heal);
-      },
-    }),
   };
 }
 
@@ -92,7 +86,6 @@ const linkDown = fault('link-down', z.strictObject({ ...placeFields, link: z.str
     deed(await placesOf(swarm, at), {
       script: `ip link set dev ${link} down`,
       proof: `! ip link show dev ${link} up | grep ${link}`,
-      heal: `ip link set dev ${link} up`,
     }),
 });
 
@@ -127,7 +120,6 @@ const vipGone = fault('vip-address-gone', z.strictObject({ ...onNetwork, service
     return deed(await placesOf(swarm, { ...at, in: `balancer ${network}` }), {
       script: `ip addr del ${vip}/32 dev eth0`,
       proof: `! ip route get ${vip} 2>&1 | grep "^local"`,
-      heal: `ip addr add ${vip}/32 dev eth0`,
     });
   },
 });

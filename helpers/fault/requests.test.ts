@@ -60,9 +60,6 @@ test('a request that is meant is sent altered, by the real client, and others as
     ],
   );
   assert.equal(await damage.met?.(), '1 requests altered, 1 accepted');
-  await damage.heal?.();
-  await api.createNetwork({ Name: 'odd', Driver: 'bridge' });
-  assert.deepEqual(asked[2]?.body, { Name: 'odd', Driver: 'bridge' });
 });
 
 test('an update keeps its path, and how the engine answered is counted', async () => {

@@ -36,9 +36,9 @@ export function alterRequests(
   matches: (method: string, path: string) => boolean,
   alter: (body: Record<string, unknown>) => Record<string, unknown> | undefined,
   elsewhere?: string,
-): { altered: Altered[]; heal: () => void } {
+): readonly Altered[] {
   const altered: Altered[] = [];
-  const heals = nodes.map(({ api }) => {
+  for (const { api } of nodes) {
     const modem = api.modem as unknown as Modem;
     const { dial } = modem;
     modem.dial = (request, answered) => {
@@ -60,11 +60,8 @@ export function alterRequests(
         answered(error, data);
       });
     };
-    return () => {
-      modem.dial = dial;
-    };
-  });
-  return { altered, heal: () => heals.forEach((one) => void one()) };
+  }
+  return altered;
 }
 
 const part = z.record(z.string(), z.unknown());
@@ -97,7 +94,7 @@ const requestAltered = fault(
       const [method, wanted = ''] = request.split(' ');
       const pattern = new RegExp(`^${wanted.replaceAll('.', '\\.').replaceAll('*', '[^/]+')}$`);
       let left = after;
-      const { altered, heal } = alterRequests(
+      const altered = alterRequests(
         swarm.everyone,
         (asked, path) => asked === method && pattern.test(path),
         (body) => {
@@ -119,7 +116,6 @@ const requestAltered = fault(
           const accepted = altered.filter(({ status }) => status === 'accepted').length;
           return `${altered.length} requests altered, ${accepted} accepted`;
         },
-        heal: async () => heal(),
       };
     },
   },
@@ -232,7 +228,6 @@ const availability = fault(
           if (own !== to) throw new Unproven(`${on} is ${own}`);
           return `${on} is ${own}`;
         },
-        heal: async () => swarm.setAvailability(on, 'active'),
       };
     },
   },

@@ -89,10 +89,6 @@ const missing = fault(
             }
           return taken.map(({ place, rules }) => `${place.name} lacks ${rules.join(' and ')}`).join('\n');
         },
-        heal: async () => {
-          for (const { place, rules } of taken)
-            for (const one of rules) await place.must(`iptables -t ${wanted.table} ${one}`);
-        },
       };
     },
   },
@@ -111,9 +107,6 @@ async function heldMissing(
       const deeds = await Promise.all(holds.map((one) => one.deeds()));
       if (deeds.every((one) => one === 0)) throw new Unproven('there never was such a rule');
       return `rounds that took rules out: ${deeds.join(', ')}`;
-    },
-    heal: async () => {
-      for (const one of holds) await one.end();
     },
   };
 }
@@ -142,9 +135,6 @@ async function withRules(
           if (status !== 0) throw new Unproven(`${place.name} lacks ${words(one, '-A')}`);
         }
       return `${places.map(({ name }) => name).join(', ')}: ${rules.map((one) => words(one, '-A')).join('; ')}`;
-    },
-    heal: async () => {
-      for (const place of places) for (const one of rules) await place.must(words(one, '-D'));
     },
   };
 }
@@ -305,9 +295,6 @@ const impaired = fault(
           const seen = await Promise.all(places.map((place) => place.must(`tc qdisc show dev ${link}`)));
           if (seen.some((text) => !text.includes('netem'))) throw new Unproven(`qdiscs: ${seen.join('; ')}`);
           return seen.join('\n').trim();
-        },
-        heal: async () => {
-          for (const place of places) await place.must(`tc qdisc del dev ${link} root`);
         },
       };
     },

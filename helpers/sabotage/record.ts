@@ -91,6 +91,15 @@ export function withFindings(
   return [...proof.filter((one) => !same(one)), { ...cell, date, proven }];
 }
 
+/** How long each sabotage that killed took, on whatever engine and kernel it was last done (ms). */
+export function timeOfKills(
+  proof: Proof,
+): (sabotage: { clause: string; fault: { description: string } }) => number | undefined {
+  const killed = proof.flatMap(({ proven }) => proven).filter(({ outcome }) => outcome === 'killed');
+  const times = new Map(killed.map((one) => [key(one), one.durationMs]));
+  return ({ clause, fault }) => times.get(key({ clause, sabotage: fault.description }));
+}
+
 /** Which sabotages killed and which survived, by clause. */
 export function byClause(proof: Proof): Map<string, { provenBy: string[]; survived: string[] }> {
   const all = proof.flatMap(({ proven }) => proven);

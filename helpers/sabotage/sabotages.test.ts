@@ -151,6 +151,24 @@ test('a sample is drawn again by the same seed, touches every area before any tw
   );
 });
 
+test('a quick sample holds none of the slower half of an area, nor, while others suffice, what was never done', () => {
+  const every = choose(sabotages, catalogue, all);
+  // Some were never done, the others took as long as their place in the list says.
+  const took = (one: Sabotage) => {
+    const place = every.indexOf(one);
+    return place % 3 === 0 ? undefined : place;
+  };
+  const drawn = choose(sabotages, catalogue, { ...all, sample: 40, took });
+  assert.equal(drawn.length, 40);
+  for (const [area, own] of Map.groupBy(every, ({ clause }) => catalogue.get(clause)?.area)) {
+    const slower = own
+      .toSorted((a, b) => (took(a) ?? 1e9) - (took(b) ?? 1e9))
+      .slice(Math.ceil(own.length / 2));
+    const wrong = drawn.filter((one) => slower.includes(one));
+    assert.deepEqual(names(wrong), [], area);
+  }
+});
+
 test('clauses and areas are chosen by name, and one that is not there is told', () => {
   const chosen = choose(sabotages, catalogue, { ...all, clauses: ['VIP-012'] });
   assert(chosen.length >= 3 && chosen.every(({ clause }) => clause === 'VIP-012'));
