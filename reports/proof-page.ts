@@ -24,6 +24,9 @@ function lastFound(): Proof {
   return proofSchema.parse(JSON.parse(readFileSync(join(OUT_DIR, SABOTAGE_FOLDER, 'proof.json'), 'utf8')));
 }
 
-function withRun(all: Proof, { engine, kernel, date, proven }: Proof[number]): Proof {
-  return withFindings(all, { engine, kernel }, date, proven);
+function withRun(all: Proof, { engine, kernel, proven }: Proof[number]): Proof {
+  return proven.reduce(
+    (before, { date, ...one }) => withFindings(before, { engine, kernel }, date, [one]),
+    all,
+  );
 }

@@ -10,6 +10,8 @@ const catalogue = loadCatalogue();
 const clauses = [...catalogue.values()];
 const sabotages = [...loadSabotages(catalogue).values()].flat();
 
+const cell = { engine: '26.1.5', kernel: '6.12.1' };
+
 /** One finding of a sabotage run. */
 function proven(facts: Partial<Proven>): Proven {
   return {
@@ -40,30 +42,23 @@ test('nothing is on record of a sabotage that is no longer done', () => {
   const [one] = sabotages;
   assert.ok(one);
   const kept = proven({ clause: one.clause, sabotage: one.fault.description });
-  const entry = { engine: '26.1.5', kernel: '6.12.1', date: '2026-11-24' };
-  const proof = [{ ...entry, proven: [proven({ sabotage: 'nobody does this' }), kept] }];
-  assert.deepEqual(stillDone(proof, sabotages), [{ ...entry, proven: [kept] }]);
+  const proof = withFindings([], cell, '2026-11-24', [proven({ sabotage: 'nobody does this' }), kept]);
+  assert.deepEqual(stillDone(proof, sabotages), withFindings([], cell, '2026-11-24', [kept]));
 });
 
 test('the page has a row for every clause, a sign for every finding, and what turned red besides', () => {
-  const page = proofPage(clauses, [
-    {
-      engine: '26.1.5',
-      kernel: '6.12.1',
-      date: '2026-11-24',
-      proven: [
-        proven({}),
-        proven({ clause: 'VIP-012', outcome: 'survived', said: 'the clause passed', alsoRed: [] }),
-      ],
-    },
-  ]);
+  const found = [
+    proven({}),
+    proven({ clause: 'VIP-012', outcome: 'survived', said: 'the clause passed', alsoRed: [] }),
+  ];
+  const page = proofPage(clauses, withFindings([], cell, '2026-11-24', found));
   for (const { id } of clauses) assert.match(page, new RegExp(`^\\| ${id} \\|`, 'm'));
   assert.match(page, /^\| VIP-015 \| ● \|$/m);
   assert.match(page, /^\| VIP-012 \| ○ \|$/m);
   assert.match(page, /^\| VIP-001 \| {2}\|$/m);
   assert.match(
     page,
-    /^\| VIP-015 \| the scheduler of three is sh \| killed \| tasks of three \/ in turn \| VIP-020 \|$/m,
+    /^\| VIP-015 \| the scheduler of three is sh \| killed \| 2026-11-24 \| tasks of three \/ in turn \| VIP-020 \|$/m,
   );
   assert.match(page, /1 killed, 1 survived, 0 unproven, 0 excused/);
 });
@@ -120,7 +115,6 @@ test('a blind run tells whether it was noticed, and how near the first red claus
 });
 
 test('the record keeps the newest of each sabotage on each engine and kernel', () => {
-  const cell = { engine: '26.1.5', kernel: '6.12.1' };
   const first = withFindings([], cell, '2026-11-23', [
     proven({}),
     proven({ clause: 'VIP-012', outcome: 'survived' }),

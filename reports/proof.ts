@@ -88,12 +88,12 @@ const SIGNS = { killed: '●', survived: '○', unproven: '?', excused: '–' } 
 
 /** The page of all proofs: for each area a matrix of clauses and faults, then what each sabotage did. */
 export function proofPage(clauses: readonly ClauseData[], proof: Proof): string {
-  const parts = proof.flatMap(({ engine, kernel, date, proven }) => {
+  const parts = proof.flatMap(({ engine, kernel, proven }) => {
     const count = (outcome: Proven['outcome']) => proven.filter((one) => one.outcome === outcome).length;
     const areas = Map.groupBy(clauses, ({ area }) => area);
     return [
       `## Engine ${engine}, kernel ${kernel}`,
-      `${date}: ${OUTCOMES.map((outcome) => `${count(outcome)} ${outcome}`).join(', ')}.`,
+      `${OUTCOMES.map((outcome) => `${count(outcome)} ${outcome}`).join(', ')}.`,
       ...[...areas].flatMap(([area, own]) => section(area, own, proven)),
     ];
   });
@@ -108,7 +108,7 @@ export function proofPage(clauses: readonly ClauseData[], proof: Proof): string 
   ].join('\n\n')}\n`;
 }
 
-function section(area: string, clauses: readonly ClauseData[], all: readonly Proven[]): string[] {
+function section(area: string, clauses: readonly ClauseData[], all: Proof[number]['proven']): string[] {
   const proven = all.filter((one) => clauses.some(({ id }) => id === one.clause));
   const faults = [...new Set(proven.map(({ fault }) => fault))].toSorted();
   const sign = (clause: string, fault: string) =>
@@ -120,8 +120,8 @@ function section(area: string, clauses: readonly ClauseData[], all: readonly Pro
   const details = proven
     .toSorted((a, b) => (a.clause < b.clause ? -1 : 1))
     .map(
-      ({ clause, sabotage, outcome, said, alsoRed }) =>
-        `| ${clause} | ${cell(sabotage)} | ${outcome} | ${cell(said)} | ${alsoRed.join(', ')} |`,
+      ({ clause, sabotage, outcome, date, said, alsoRed }) =>
+        `| ${clause} | ${cell(sabotage)} | ${outcome} | ${date} | ${cell(said)} | ${alsoRed.join(', ')} |`,
     );
   return [
     `### ${areaHeading(area)}`,
@@ -134,8 +134,8 @@ function section(area: string, clauses: readonly ClauseData[], all: readonly Pro
       ? []
       : [
           [
-            '| clause | sabotage | outcome | what it said | red, too |',
-            '| --- | --- | --- | --- | --- |',
+            '| clause | sabotage | outcome | when | what it said | red, too |',
+            '| --- | --- | --- | --- | --- | --- |',
             ...details,
           ].join('\n'),
         ]),

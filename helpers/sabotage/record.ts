@@ -53,13 +53,12 @@ export type Findings = z.infer<typeof findingsSchema>;
 /** Name of the attachment that carries findings from the worker to the reporter. */
 export const FINDINGS = 'findings.json';
 
-/** The proof on record: the newest of each sabotage, and on what it was had. */
+/** The proof on record: the newest of each sabotage, on what it was had, and when. */
 export const proofSchema = z.array(
   z.strictObject({
     engine: z.string(),
     kernel: z.string(),
-    date: z.iso.date(),
-    proven: z.array(provenSchema),
+    proven: z.array(provenSchema.extend({ date: z.iso.date() })),
   }),
 );
 export type Proof = z.infer<typeof proofSchema>;
@@ -87,8 +86,9 @@ export function withFindings(
 ): Proof {
   const same = (one: Proof[number]) => one.engine === cell.engine && one.kernel === cell.kernel;
   const former = proof.find(same)?.proven ?? [];
-  const proven = [...new Map([...former, ...found].map((one) => [key(one), one])).values()];
-  return [...proof.filter((one) => !same(one)), { ...cell, date, proven }];
+  const dated = found.map((one) => ({ ...one, date }));
+  const proven = [...new Map([...former, ...dated].map((one) => [key(one), one])).values()];
+  return [...proof.filter((one) => !same(one)), { ...cell, proven }];
 }
 
 /** How long each sabotage that killed took, on whatever engine and kernel it was last done (ms). */
