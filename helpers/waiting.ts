@@ -89,19 +89,25 @@ function within(measured: number): number {
  * What a wait would be about that a fault has made vain, see {@link foreseeing}; undefined while none is known. A worker judges one
  * clause at a time.
  */
-let foreseen: readonly RegExp[] | undefined;
+let foreseen: readonly Foreseen[] | undefined;
 
-/** Ours: what is wrong for a moment because something is on its way is over sooner in a lab of pace 1; the twin of a sabotage tells. */
-const FORESEEN_MS = 3000;
+/** What a wait may be expected to fail with. */
+export interface Foreseen {
+  /** Matches its whole message. */
+  red: RegExp;
+  /** So long it must have read like that on end (ms, in a lab of pace 1): longer than it does without the fault, until all is well. */
+  forMs: number;
+}
+
+/** Ours: what is wrong for a moment because something is on its way is over sooner, as a rule; the twin of a sabotage tells. */
+export const FORESEEN_MS = 3000;
 
 /**
  * Has every {@link converge} meanwhile give up early where nothing can come of it: when what it would fail with has read as
- * expected for {@link FORESEEN_MS} on end. For a clause that is judged under a fault which is held; the same clause without the
- * fault has to pass under the same foresight, or it shows nothing.
- *
- * @param expected what the whole message would match, one of them.
+ * expected for so long. For a clause that is judged under a fault which is held; the same clause without the fault has to pass
+ * under the same foresight, or it shows nothing.
  */
-export async function foreseeing<T>(expected: readonly RegExp[], run: () => Promise<T>): Promise<T> {
+export async function foreseeing<T>(expected: readonly Foreseen[], run: () => Promise<T>): Promise<T> {
   foreseen = expected;
   try {
     return await run();
@@ -143,7 +149,7 @@ async function converged(
   const started = now(what);
   const timeline: { at: number; seen: string }[] = [];
   let heldSince: number | undefined;
-  let vainSince: number | undefined;
+  const vainSince = new Map<Foreseen, number | undefined>();
   const violation = (why: string) => {
     const story = timeline
       .slice(-MOST_ENTRIES)
@@ -160,17 +166,22 @@ async function converged(
       heldSince ??= asked;
       if (now(what) - heldSince >= holdMs) return heldSince - started;
     }
-    const late = () => heldSince === undefined && now(what) - started > withinMs * pace;
-    if (late()) pace = Math.max(pace, within(await measurePace()));
-    if (late()) {
+    const tooLate = async (late: () => boolean) => {
+      if (late()) pace = Math.max(pace, within(await measurePace()));
+      return late();
+    };
+    if (await tooLate(() => heldSince === undefined && now(what) - started > withinMs * pace)) {
       const stretched = pace > 1 ? `, nor within ${pace.toFixed(1)} times that, the lab being as slow` : '';
       throw violation(`not within ${withinMs / 1000} s${stretched}`);
     }
-    const vain = problems.length > 0 && foreseen?.some((one) => one.test(`${what}:\n${seen}`));
-    vainSince = vain ? (vainSince ?? asked) : undefined;
-    // From look to look: a single one that takes long says nothing of how long it was so.
-    if (vainSince !== undefined && asked - vainSince >= FORESEEN_MS * pace)
-      throw violation('given up early, since a fault is held that keeps it so');
+    for (const one of foreseen ?? []) {
+      const vain = problems.length > 0 && one.red.test(`${what}:\n${seen}`);
+      const since = vain ? (vainSince.get(one) ?? asked) : undefined;
+      vainSince.set(one, since);
+      // From look to look: a single one that takes long says nothing of how long it was so.
+      if (since !== undefined && (await tooLate(() => asked - since >= one.forMs * pace)))
+        throw violation('given up early, since a fault is held that keeps it so');
+    }
     await pause(everyMs);
   }
 }

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { ClauseData } from '../catalogue/catalogue.ts';
 import { messageOf, UsageError } from '../errors.ts';
 import { type Readied, readied, type Wound, woundSchema } from '../fault/library.ts';
+import { FORESEEN_MS, type Foreseen } from '../waiting.ts';
 
 /** Where the project keeps its sabotages: one file for each area. */
 export const SABOTAGES = fileURLToPath(new URL('../../specs/sabotage/', import.meta.url));
@@ -15,8 +16,8 @@ const entry = woundSchema.extend({
   red: z.string().min(6),
   /** The node that it must name, where that is not the damaged one; `any` where it may be any. */
   at: z.string().optional(),
-  /** Waits as long as ever, where the clause without the fault takes as long to see that all is well. */
-  patient: z.literal(true).optional(),
+  /** Where it reads like that for a while without the fault, too: seconds after which it can no longer come right, see `foreseeing`. */
+  patient: z.number().positive().optional(),
 });
 
 const file = z.record(z.string().regex(/^[A-Z]+-\d{3}$/, 'must look like VIP-015'), z.array(entry).min(1));
@@ -30,7 +31,7 @@ export interface Sabotage {
   red: RegExp;
   at: string | undefined;
   /** What the clause may be expected to say, so that it need not wait for what a held fault makes vain. */
-  foreseen: readonly RegExp[];
+  foreseen: Foreseen;
 }
 
 /**
@@ -68,7 +69,8 @@ function sabotage(
   try {
     // A message has many lines; what is expected may begin on one and end on another.
     const red = new RegExp(text, 's');
-    return { clause, fault: readied(wound), wound, red, at, foreseen: patient ? [] : [red] };
+    const forMs = patient === undefined ? FORESEEN_MS : patient * 1000;
+    return { clause, fault: readied(wound), wound, red, at, foreseen: { red, forMs } };
   } catch (error) {
     throw new UsageError(`${name}: ${clause}: ${messageOf(error)}`);
   }
