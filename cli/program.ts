@@ -148,7 +148,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     .option('--clause <id...>', 'only sabotages of these clauses')
     .option('--area <area...>', 'only sabotages of clauses of these areas')
     .option('--sample <number>', 'so many, drawn by lot from as many areas as possible', whole)
-    .option('--quick', 'draw the sample from the half of each area that is done sooner, by the record')
+    .option('--quick', 'draw the sample from those that took no longer than half of all did, by the record')
     .option('--seed <number>', 'draw as an earlier run did', whole)
     .option('--blind', 'do one or two faults drawn by lot, and show whether the core clauses notice')
     .option('--list', 'say what would be done, and do nothing')

@@ -18,7 +18,7 @@ export interface Wanted {
   /** So many sabotages, drawn by lot from as many areas as possible; undefined takes all. */
   sample: number | undefined;
   seed: number;
-  /** How long each took when it was last done (ms), undefined where it was not: the lot then falls on the quicker half of each area. */
+  /** How long each took when it was last done (ms), undefined where it was not: the lot then falls on the quick ones. */
   took?: ((sabotage: Sabotage) => number | undefined) | undefined;
 }
 
@@ -50,7 +50,8 @@ export function choose(
   );
   if (wanted.length === 0) throw new UsageError(`there is no sabotage yet for ${areas.join(', ')}`);
   if (sample === undefined || sample >= wanted.length) return wanted;
-  const lots = took ? [...Map.groupBy(wanted, areaOf).values()].flatMap((own) => quicker(own, took)) : wanted;
+  const quick = took ? quicker(wanted, took, areaOf) : wanted;
+  const lots = quick.length < sample ? wanted : quick;
   // Area after area in turn, so that a small sample touches them all.
   const [order = []] = fc.sample(fc.shuffledSubarray(lots, { minLength: lots.length }), { seed, numRuns: 1 });
   const ranks = new Map<string, number>();
@@ -68,10 +69,19 @@ export function choose(
   return wanted.filter((one) => drawn.has(one));
 }
 
-/** The half that is done sooner than the other, with the one in the middle. What was never done comes last. */
-function quicker(some: readonly Sabotage[], took: NonNullable<Wanted['took']>): Sabotage[] {
+/** Those that took no longer than half of all did; of an area without any, the one that took least. What was never done is slow. */
+function quicker(
+  some: readonly Sabotage[],
+  took: NonNullable<Wanted['took']>,
+  areaOf: (one: Sabotage) => string,
+): Sabotage[] {
   const time = (one: Sabotage) => took(one) ?? Number.MAX_VALUE;
-  return some.toSorted((a, b) => time(a) - time(b)).slice(0, Math.ceil(some.length / 2));
+  const times = some.flatMap((one) => took(one) ?? []).toSorted((a, b) => a - b);
+  const median = times[Math.floor((times.length - 1) / 2)] ?? 0;
+  return [...Map.groupBy(some, areaOf).values()].flatMap((own) => {
+    const quick = own.filter((one) => time(one) <= median);
+    return quick.length > 0 ? quick : own.toSorted((a, b) => time(a) - time(b)).slice(0, 1);
+  });
 }
 
 /**
