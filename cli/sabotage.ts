@@ -1,10 +1,11 @@
 import path from 'node:path';
 import { execa } from 'execa';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
+import { readSources, specOf } from '../helpers/catalogue/coverage.ts';
 import { UsageError } from '../helpers/errors.ts';
 import { cellsOfRun } from '../helpers/lab/cells.ts';
 import type { Settings } from '../helpers/lab/settings.ts';
-import { choose, drawBlind, nameOf } from '../helpers/sabotage/choose.ts';
+import { choose, drawBlind, type Known, nameOf } from '../helpers/sabotage/choose.ts';
 import { PLAN_FILE, type Plan, SABOTAGE_FOLDER, writePlan } from '../helpers/sabotage/plan.ts';
 import { timeOfKills } from '../helpers/sabotage/record.ts';
 import { loadSabotages, type Sabotage } from '../helpers/sabotage/sabotages.ts';
@@ -41,7 +42,7 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
     throw new UsageError('--blind draws its own faults: it takes --clause, --area and --seed alone.');
   if (options.quick && options.sample === undefined)
     throw new UsageError('--quick chooses what a sample is drawn from: it takes --sample.');
-  const took = options.quick ? timeOfKills(readProof()) : undefined;
+  const quick = options.quick ? known() : undefined;
   const [clauses = [], areas = []] = [options.clause, options.area];
   const plan: Plan = options.blind
     ? {
@@ -51,7 +52,7 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
         blind: drawBlind(members(cellsOfRun()[0]?.settings ?? settings), seed),
       }
     : planOf(
-        choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed, took }),
+        choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed, quick }),
         seed,
       );
   const draft = plan.proofs.length > 0 && plan.clauses.find((id) => catalogue.get(id)?.draft);
@@ -79,6 +80,12 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
   const { exitCode } = await run;
   process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   return exitCode ?? 1;
+}
+
+/** What makes a sample quick, by the record and the specs. */
+function known(): Known {
+  const specs = readSources('specs/**/*.spec.ts');
+  return { took: timeOfKills(readProof()), file: ({ clause }) => specOf(clause, specs) };
 }
 
 function planOf(sabotages: readonly Sabotage[], seed: number): Plan {

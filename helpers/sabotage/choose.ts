@@ -11,6 +11,14 @@ export function nameOf({ clause, fault }: Pick<Sabotage, 'clause' | 'fault'>): s
   return `${clause}: ${fault.description}`;
 }
 
+/** What makes a sample quick. */
+export interface Known {
+  /** How long each took when it was last done (ms), undefined where it was not: the lot falls on the quick ones. */
+  took: (sabotage: Sabotage) => number | undefined;
+  /** Its spec file: another of the area is drawn from the same one where it can be, since each file has a stack to deploy. */
+  file: (sabotage: Sabotage) => string | undefined;
+}
+
 /** What a user may ask for. */
 export interface Wanted {
   clauses: readonly string[];
@@ -18,8 +26,8 @@ export interface Wanted {
   /** So many sabotages, drawn by lot from as many areas as possible; undefined takes all. */
   sample: number | undefined;
   seed: number;
-  /** How long each took when it was last done (ms), undefined where it was not: the lot then falls on the quick ones. */
-  took?: ((sabotage: Sabotage) => number | undefined) | undefined;
+  /** Known where a sample is to be quick. */
+  quick?: Known | undefined;
 }
 
 /**
@@ -30,7 +38,7 @@ export interface Wanted {
 export function choose(
   sabotages: ReadonlyMap<string, readonly Sabotage[]>,
   catalogue: ReadonlyMap<string, Pick<ClauseData, 'area' | 'draft' | 'soak'>>,
-  { clauses, areas, sample, seed, took }: Wanted,
+  { clauses, areas, sample, seed, quick }: Wanted,
 ): Sabotage[] {
   for (const id of clauses)
     if (!sabotages.has(id))
@@ -50,15 +58,16 @@ export function choose(
   );
   if (wanted.length === 0) throw new UsageError(`there is no sabotage yet for ${areas.join(', ')}`);
   if (sample === undefined || sample >= wanted.length) return wanted;
-  const quick = took ? quicker(wanted, took, areaOf) : wanted;
-  const lots = quick.length < sample ? wanted : quick;
-  // Area after area in turn, so that a small sample touches them all.
+  const soon = quick ? quicker(wanted, quick.took, areaOf) : wanted;
+  const lots = soon.length < sample ? wanted : soon;
   const [order = []] = fc.sample(fc.shuffledSubarray(lots, { minLength: lots.length }), { seed, numRuns: 1 });
-  const ranks = new Map<string, number>();
-  const ranked = order.map((one) => {
-    const rank = ranks.get(areaOf(one)) ?? 0;
-    ranks.set(areaOf(one), rank + 1);
-    return { one, rank };
+  // Area after area in turn, so that a small sample touches them all.
+  const ranked = [...Map.groupBy(order, areaOf).values()].flatMap((own) => {
+    const first = own[0] && quick?.file(own[0]);
+    const [same, others] = [true, false].map((is) =>
+      own.filter((one) => (quick?.file(one) === first) === is),
+    );
+    return [...(same ?? []), ...(others ?? [])].map((one, rank) => ({ one, rank }));
   });
   const drawn = new Set(
     ranked
@@ -72,7 +81,7 @@ export function choose(
 /** Those that took no longer than half of all did; of an area without any, the one that took least. What was never done is slow. */
 function quicker(
   some: readonly Sabotage[],
-  took: NonNullable<Wanted['took']>,
+  took: Known['took'],
   areaOf: (one: Sabotage) => string,
 ): Sabotage[] {
   const time = (one: Sabotage) => took(one) ?? Number.MAX_VALUE;

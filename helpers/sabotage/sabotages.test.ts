@@ -159,8 +159,14 @@ test('a quick sample holds what took no longer than half of all did, and the qui
     if (one.clause.startsWith('NODE-')) return 1000 + place;
     return place % 3 === 0 ? undefined : place;
   };
-  const drawn = choose(sabotages, catalogue, { ...all, sample: 40, took });
+  // Two files for each area, by the clause's number.
+  const file = ({ clause }: Sabotage) => `${Number(clause.split('-')[1]) % 2}`;
+  const quick = { took, file };
+  const drawn = choose(sabotages, catalogue, { ...all, sample: 40, quick });
   assert.equal(drawn.length, 40);
+  const few = choose(sabotages, catalogue, { ...all, sample: 20, quick });
+  const areas = Map.groupBy(few, ({ clause }) => clause.split('-')[0]);
+  for (const area of ['DNS', 'ERR', 'VIP']) assert.equal(new Set(areas.get(area)?.map(file)).size, 1, area);
   const times = every.flatMap((one) => took(one) ?? []).toSorted((a, b) => a - b);
   const slow = drawn.filter((one) => (took(one) ?? 1e9) > (times[Math.floor(times.length / 2)] ?? 0));
   const perArea = Map.groupBy(slow, ({ clause }) => clause.split('-')[0]);
@@ -169,7 +175,7 @@ test('a quick sample holds what took no longer than half of all did, and the qui
   assert.deepEqual(names(perArea.get('NODE') ?? []), names(nodes.slice(0, 1)));
   // What is not enough is no choice.
   assert.equal(
-    choose(sabotages, catalogue, { ...all, sample: every.length - 1, took }).length,
+    choose(sabotages, catalogue, { ...all, sample: every.length - 1, quick }).length,
     every.length - 1,
   );
 });
