@@ -54,7 +54,7 @@ test(
     measure('convergence-task-death', now() - started - PROMISED.namesFollowTasks.holdMs);
 
     const replaced = await successions();
-    await evidence('the killed tasks and their successors', replaced);
+    await evidence('the killed tasks and their successors', { replaced, begun: Object.fromEntries(begun) });
     for (const { dead, next } of replaced) {
       const name = dead.containerName;
       expect(`${dead.state} ${dead.life?.exitCode}`, `state and exit code of ${name}`).toBe('failed 137');
