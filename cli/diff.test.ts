@@ -48,6 +48,32 @@ test('worse: status 1, what broke where, the facts that changed, and what to loo
   ]);
 });
 
+test('what both runs measured stands beside each other, the largest change first', async () => {
+  await using cli = await CommandLine.create();
+  const measured = (
+    latency: number,
+    deathMs: number,
+    failed: number,
+  ): Record<string, Partial<ClauseVerdict>> => ({
+    'VIP-002': { measurements: [{ name: 'latency-vip', value: latency, unit: 'ratio', samples: 15 }] },
+    'VIP-003': {
+      measurements: [
+        { name: 'convergence-task-death', value: deathMs, unit: 'ms', samples: 1 },
+        { name: 'failed-update', value: failed, unit: 'share', samples: 600 },
+      ],
+    },
+    'VIP-004': { measurements: [{ name: `only-in-${latency}`, value: 1, unit: 'ms', samples: 1 }] },
+  });
+  const { stdout, exitCode } = await diff(cli, run(measured(1.25, 800, 0)), run(measured(1.5, 2400, 0.014)));
+  assert.equal(exitCode, 0, 'numbers decide nothing');
+  const lines = stdout.split('\n');
+  assert.deepEqual(lines.slice(lines.findIndex((line) => line.startsWith('  measure'))), [
+    '  measure failed-update           0.0 % → 1.4 %            VIP-003',
+    '          convergence-task-death  800.0 ms → 2.4 s  ×3.00  VIP-003',
+    '          latency-vip             1.25 → 1.50       ×1.20  VIP-002',
+  ]);
+});
+
 test('better only: status 0', async () => {
   await using cli = await CommandLine.create();
   const { stdout, exitCode } = await diff(cli, run({ 'VIP-003': { verdict: 'fail' } }), run());

@@ -6,9 +6,11 @@ import {
   compare,
   type FactChange,
   type Flip,
+  type MeasureChange,
   type TimeComparison,
 } from '../helpers/compare/compare.ts';
 import { UsageError } from '../helpers/errors.ts';
+import { valueInWords } from '../helpers/verdict/measures.ts';
 import { holds } from '../helpers/verdict/model.ts';
 import { readVerdict } from '../helpers/verdict/read.ts';
 import { command } from '../reports/advice.ts';
@@ -26,6 +28,7 @@ const MOST_FLIPS = 8;
 const MOST_IDS = 3;
 const MOST_FACTS = 4;
 const MOST_STAND_OUTS = 3;
+const MOST_MEASURES = 6;
 
 /**
  * `diff`: compares the verdicts of two runs and prints what changed.
@@ -110,6 +113,7 @@ function cellLines(cell: CellComparison): Line[] {
     ...only('clause', 'B', cell.onlyIn.b),
     ...factLines(cell.facts),
     ...timeLines(cell),
+    ...measureLines(cell.measured),
   ];
 }
 
@@ -189,6 +193,17 @@ function timeLines({ time, facts }: CellComparison): Line[] {
     ['time', `${word}: ×${all.factor.toFixed(2)}, ${interval}, ${all.count} clauses${caution(time, facts)}`],
     ...(looks.length > 0 ? [['', `far above the others, seen once: ${looks.join(', ')}`] as const] : []),
   ];
+}
+
+/** What was measured, the largest changes first: numbers to look at, each seen once, that decide nothing. */
+function measureLines(measured: MeasureChange[]): Line[] {
+  const rows = measured.slice(0, MOST_MEASURES).map(({ clause, name, unit, a, b }) => {
+    const factor = a > 0 && b > 0 ? `×${(b / a).toFixed(2)}` : '';
+    return [name, `${valueInWords(a, unit)} → ${valueInWords(b, unit)}`, factor, clause];
+  });
+  const rest = measured.length - rows.length;
+  const more: Line[] = rest > 0 ? [['', `… and ${rest} that changed less (--json)`]] : [];
+  return [...columns(rows).map((text, index): Line => [index === 0 ? 'measure' : '', text]), ...more];
 }
 
 /** What else than the product may explain a shift. */

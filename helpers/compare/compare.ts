@@ -1,4 +1,4 @@
-import type { Cell, ClauseVerdict, Verdict, VerdictFile } from '../verdict/model.ts';
+import type { Cell, ClauseVerdict, Measurement, Verdict, VerdictFile } from '../verdict/model.ts';
 import { holds, VERDICTS } from '../verdict/model.ts';
 import { commonShift, farAbove, type Shift } from './shift.ts';
 
@@ -55,6 +55,18 @@ export interface TimeComparison {
   pace: { a: number | null; b: number | null };
 }
 
+/** A number that the same clause measured in both runs. Each is seen once: how far it varies between equal runs is not known here. */
+export interface MeasureChange {
+  clause: string;
+  /** A name of `MEASURES`, or one that this version of the suite does not know. */
+  name: string;
+  unit: Measurement['unit'];
+  a: number;
+  b: number;
+  /** How many requests or events each rests on. */
+  samples: { a: number; b: number };
+}
+
 /** One cell in both runs. */
 export interface CellComparison {
   cell: { a: string; b: string };
@@ -73,6 +85,8 @@ export interface CellComparison {
   onlyIn: { a: string[]; b: string[] };
   facts: FactChange[];
   time: TimeComparison;
+  /** What was measured beside judging, what changed by the largest factor first. */
+  measured: MeasureChange[];
 }
 
 /** Two runs beside each other. */
@@ -146,7 +160,23 @@ function compareCell([a, cellA]: [VerdictFile, Cell], [b, cellB]: [VerdictFile, 
     },
     facts: changedFacts(cellA, cellB),
     time: compareTimes(pairs),
+    measured: pairs.flatMap(measuredIn).sort((one, other) => size(other) - size(one)),
   };
+}
+
+function measuredIn({ a, b }: Pair): MeasureChange[] {
+  return a.measurements.flatMap(({ name, unit, value, samples }) => {
+    const later = b.measurements.find((other) => other.name === name && other.unit === unit);
+    if (!later) return [];
+    return [
+      { clause: a.id, name, unit, a: value, b: later.value, samples: { a: samples, b: later.samples } },
+    ];
+  });
+}
+
+/** How large a change is, in either direction; from nothing to something is the largest. */
+function size({ a, b }: MeasureChange): number {
+  return a === b ? 0 : Math.abs(Math.log(b / a));
 }
 
 type Kind = 'worse' | 'better' | 'open' | 'other' | 'same';

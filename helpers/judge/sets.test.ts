@@ -96,3 +96,12 @@ test('questions without sense are refused, not passed', () => {
   assert.throws(() => sameOnEveryNode([], {}), RangeError);
   assert.throws(() => sameMembers(['a', 'a'], ['a']), RangeError);
 });
+
+test('what is the same reads the same, in whatever order it was listed', () => {
+  fc.assert(
+    fc.property(fc.shuffledSubarray(['d', 'a', 'c', 'b', 'e'], { minLength: 5 }), (seen) => {
+      const judgement = sameMembers(['c', 'a', 'missing'], seen);
+      assert.equal(!judgement.ok && judgement.seen, 'c, a, b, d, e');
+    }),
+  );
+});

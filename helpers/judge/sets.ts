@@ -9,7 +9,8 @@ import { type Judgement, list, requireSense } from './judgement.ts';
  */
 export function sameMembers(expected: readonly string[], seen: readonly string[]): Judgement {
   const detail = difference(expected, seen);
-  return detail === '' ? { ok: true } : { ok: false, expected: list(expected), seen: list(seen), detail };
+  if (detail === '') return { ok: true };
+  return { ok: false, expected: list(expected), seen: list(inOrder(expected, seen)), detail };
 }
 
 /**
@@ -25,7 +26,7 @@ export function sameOnEveryNode(
   requireSense(nodes.length > 0, 'no node was observed');
   const deviants = nodes.flatMap(([node, seen]) => {
     const detail = difference(expected, seen);
-    return detail === '' ? [] : [{ node, seen, detail }];
+    return detail === '' ? [] : [{ node, seen: inOrder(expected, seen), detail }];
   });
   if (deviants.length === 0) return { ok: true };
   return {
@@ -39,6 +40,12 @@ export function sameOnEveryNode(
 /** The entries of a map as members, `key=value`, so that maps can be compared as sets. */
 export function pairs(map: Readonly<Record<string, string | number>>): string[] {
   return Object.entries(map).map(([key, value]) => `${key}=${value}`);
+}
+
+/** In the order in which they were expected, then the others: engines list in any order, and what is the same should read the same. */
+function inOrder(expected: readonly string[], seen: readonly string[]): string[] {
+  const rank = (member: string) => (expected.includes(member) ? expected.indexOf(member) : expected.length);
+  return seen.toSorted((one, other) => rank(one) - rank(other) || one.localeCompare(other));
 }
 
 /** In words, or '' when there is none. */

@@ -40,10 +40,20 @@ export function elsewhere(words: readonly string[]): string {
 /** The host outside the Swarm, as transcripts name it. */
 export const OUTSIDER = 'outsider';
 
+/** The engine that nodes are containers of, as transcripts name it. */
+export const LAB = 'lab';
+
 interface TaskName {
   service: string;
   /** Slot, or the node's variable for a global service. */
   slot: string;
+}
+
+/** A container that is no task's. */
+export interface Plain {
+  name: string;
+  /** The variable of the node it is on. */
+  at: string;
 }
 
 /** Grows as a transcript is read, so that a value means what it meant at that time. */
@@ -52,8 +62,9 @@ export class Known {
   readonly #services = new Map<string, { name: string; spec: JsonObject }>();
   readonly #nodes = new Map<string, string>();
   readonly #addresses = new Map<string, string>();
-  readonly #pids = new Map<string, TaskName>();
-  readonly #containers = new Map<string, TaskName>();
+  readonly #pids = new Map<string, TaskName | Plain>();
+  readonly #containers = new Map<string, TaskName | Plain>();
+  readonly #second = new Map<string, string>();
   readonly #names: readonly string[];
 
   /** @param nodes by name, with their addresses; {@link OUTSIDER} may be among them. What is no member is known by its host name alone. */
@@ -67,17 +78,71 @@ export class Known {
 
   /** Takes in what an answer tells. */
   learn({ to, ask, answer }: Entry): void {
-    if (!to.startsWith('api ') || !ask.startsWith('GET ') || answer === null || typeof answer !== 'object')
-      return;
-    const path = ask.slice(4).split('?')[0] ?? '';
-    const all = Array.isArray(answer) ? answer : [answer];
-    const objects = all as JsonObject[];
-    if (/^\/networks(?:\/|$)/.test(path))
-      for (const one of objects) this.#networks.set(`${one.Id}`, `${one.Name}`);
-    else if (/^\/nodes(?:\/|$)/.test(path))
-      for (const one of objects) this.#nodes.set(`${one.ID}`, `${(one.Description as JsonObject)?.Hostname}`);
-    else if (/^\/services(?:\/|$)/.test(path)) for (const one of objects) this.#service(one);
-    else if (path === '/tasks') for (const one of objects) this.#task(one);
+    const [kind, node = ''] = to.split(' ');
+    if (kind !== 'api' || answer === null || typeof answer !== 'object') return;
+    const [method, target = ''] = ask.split(/[ \n]/);
+    const path = target.split('?')[0] ?? '';
+    const all = (Array.isArray(answer) ? answer : [answer]) as JsonObject[];
+    const of = (pattern: RegExp) => method === 'GET' && pattern.test(path);
+    const learnt: [about: boolean, learn: (one: JsonObject) => void][] = [
+      [node === LAB, (one) => this.#machine(one)],
+      [
+        method === 'POST' && path === '/containers/create',
+        (one) => this.#created(node, target.split('?')[1], one),
+      ],
+      [of(/^\/containers\/[^/]+\/json$/), (one) => this.#container(node, one)],
+      [of(/^\/networks(?:\/|$)/), (one) => this.#network(node, one)],
+      [
+        of(/^\/nodes(?:\/|$)/),
+        (one) => this.#nodes.set(`${one.ID}`, `${(one.Description as JsonObject)?.Hostname}`),
+      ],
+      [of(/^\/services(?:\/|$)/), (one) => this.#service(one)],
+      [of(/^\/tasks$/), (one) => this.#task(one)],
+    ];
+    const [, learn] = learnt.find(([about]) => about) ?? [];
+    if (learn) for (const one of all) learn(one);
+  }
+
+  /** Nodes that were put on a second network have an address there that is their machine's own. */
+  #machine({ Config, NetworkSettings }: JsonObject): void {
+    const name = this.#names.find((one) => one === (Config as JsonObject | undefined)?.Hostname);
+    if (!name) return;
+    for (const { IPAddress } of endpointsOf(NetworkSettings))
+      if (IPAddress && !this.#addresses.has(IPAddress)) {
+        this.#addresses.set(IPAddress, `${variable(name)}_DATA`);
+        this.#second.set(name, IPAddress);
+      }
+  }
+
+  #created(node: string, query: string | undefined, { Id }: JsonObject): void {
+    const given = new URLSearchParams(query).get('name');
+    const plain = { name: given ?? `plain${this.#containers.size}`, at: variable(node) };
+    this.#containers.set(`${Id}`, plain);
+  }
+
+  #container(node: string, { Id, State, NetworkSettings }: JsonObject): void {
+    const known = this.#containers.get(`${Id}`);
+    if (!known || 'service' in known) return;
+    const { Pid } = (State ?? {}) as { Pid?: number };
+    if (Pid) this.#pids.set(`${node} ${Pid}`, known);
+    for (const { network, IPAddress } of endpointsOf(NetworkSettings))
+      this.#plain(node, known, network, IPAddress);
+  }
+
+  #network(node: string, { Id, Name, Containers }: JsonObject): void {
+    this.#networks.set(`${Id}`, `${Name}`);
+    for (const [id, { IPv4Address }] of Object.entries((Containers ?? {}) as Record<string, JsonObject>)) {
+      const known = this.#containers.get(id);
+      if (known && 'at' in known) this.#plain(node, known, `${Name}`, `${IPv4Address}`.split('/')[0]);
+    }
+  }
+
+  /** Bridges of different nodes have the same addresses: what a node says of its own goes before what others say. */
+  #plain(node: string, { name, at }: Plain, network: string, address: string | undefined): void {
+    if (!address) return;
+    const expression = `$(container_address ${at} ${name} ${network})`;
+    this.#addresses.set(`${node} ${address}`, expression);
+    if (!this.#addresses.has(address)) this.#addresses.set(address, expression);
   }
 
   #service(one: JsonObject): void {
@@ -130,17 +195,26 @@ export class Known {
     return this.#nodes.get(id);
   }
 
-  /** The task whose process or container this is. */
-  task(where: { node: string; pid: string } | { container: string }): TaskName | undefined {
+  /** The task, or the container of no task, whose process or container this is. */
+  container(where: { node: string; pid: string } | { container: string }): TaskName | Plain | undefined {
     return 'pid' in where
       ? this.#pids.get(`${where.node} ${where.pid}`)
       : this.#containers.get(where.container);
   }
 
-  /** A text with what is only so in this Swarm replaced by expressions that find the same in another. */
-  generally(text: string): string {
+  /** Addresses that nodes have on a second network, by node. */
+  get second(): ReadonlyMap<string, string> {
+    return this.#second;
+  }
+
+  /**
+   * A text with what is only so in this Swarm replaced by expressions that find the same in another.
+   *
+   * @param node where it is said, for what is known there alone.
+   */
+  generally(text: string, node = ''): string {
     const addresses = text.replaceAll(/(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])/g, (address) => {
-      const expression = this.#addresses.get(address);
+      const expression = this.#addresses.get(`${node} ${address}`) ?? this.#addresses.get(address);
       return expression ? shellExpression(expression) : address;
     });
     const namespaces = addresses.replaceAll(
@@ -154,10 +228,10 @@ export class Known {
       const network = this.#networks.get(id);
       const container = this.#containers.get(id);
       if (network) return shellExpression(`$(network_id ${network})`);
-      if (container) return shellExpression(`$(container ${container.service} ${container.slot})`);
+      if (container) return containerExpression(container);
       return id;
     });
-    return ids.replaceAll(/\/proc\/1\/root(?=\/)/g, '');
+    return ids.replaceAll(/\bchroot \/proc\/1\/root |\/proc\/1\/root(?=\/)/g, '');
   }
 
   /** Host name of a node where one is named. */
@@ -165,6 +239,21 @@ export class Known {
     if (this.#names.includes(id)) return shellExpression(variable(id));
     return this.generally(this.network(id));
   };
+}
+
+/** A container as the command line takes it: by its name, or by the id that the task has there. */
+export function containerExpression(container: TaskName | Plain): string {
+  return 'at' in container
+    ? container.name
+    : shellExpression(`$(container ${container.service} ${container.slot})`);
+}
+
+function endpointsOf(settings: Json | undefined): { network: string; IPAddress?: string }[] {
+  const { Networks } = (settings ?? {}) as { Networks?: Record<string, { IPAddress?: string }> };
+  return Object.entries(Networks ?? {}).map(([network, { IPAddress }]) => ({
+    network,
+    ...(IPAddress ? { IPAddress } : {}),
+  }));
 }
 
 /** The variable of the script that has a node's host name. */

@@ -1,8 +1,8 @@
 /** Requests to Docker's API, as commands of its command line. */
 
 import { imageName } from '../engine/images.ts';
-import type { Json } from '../transcript/transcript.ts';
-import { type Known, shellExpression, variable } from './known.ts';
+import type { Entry, Json } from '../transcript/transcript.ts';
+import { containerExpression, type Known, shellExpression, variable } from './known.ts';
 import { createFlags, updateFlags } from './service-flags.ts';
 
 type JsonObject = { [name: string]: Json | undefined };
@@ -13,15 +13,28 @@ export interface Request {
   path: string;
   query: URLSearchParams;
   body: JsonObject;
+  /** Whose API it was asked of. */
+  node: string;
+  /** The id of what it created. */
+  created?: string | undefined;
 }
 
-/** Reads the question of an entry to an API. */
-export function parseRequest(ask: string): Request {
+/** Reads an entry to an API. */
+export function parseRequest({ to, ask, answer }: Pick<Entry, 'to' | 'ask' | 'answer'>): Request {
   const [head = '', ...rest] = ask.split('\n');
   const [method = '', target = ''] = head.split(' ');
   const [path = '', query = ''] = target.split('?');
   const body = rest.length > 0 ? (JSON.parse(rest.join('\n')) as JsonObject) : {};
-  return { method, path, query: new URLSearchParams(query), body };
+  const { Id } = Object(answer) as JsonObject;
+  const [, node = ''] = to.split(' ');
+  return {
+    method,
+    path,
+    query: new URLSearchParams(query),
+    body,
+    node,
+    created: Id === undefined ? undefined : `${Id}`,
+  };
 }
 
 /** Commands that do the same, and what they cannot say. */
@@ -30,6 +43,10 @@ export interface Command {
   command?: readonly string[] | string;
   unsaid: string[];
 }
+
+/** What clauses read of a container; all of it would be two hundred lines. */
+const CONTAINER_FORMAT =
+  '{{.Name}} {{.State.Status}} {{.State.StartedAt}} {{json .NetworkSettings.Networks}}';
 
 /** The image of every task of the suite's own. */
 const OWN_IMAGE = imageName('workload');
@@ -48,8 +65,7 @@ export function changeByHand(request: Request, known: Known): Command {
   if (method === 'POST' && kind === 'networks' && id === 'create') return createNetwork(body, known);
   if (method === 'POST' && kind === 'services' && id === 'create') return createService(body, known);
   if (method === 'POST' && kind === 'swarm') return ofSwarm(id, body, query, known);
-  if (method === 'POST' && kind === 'containers' && id === 'create')
-    return createContainer(body, query, known);
+  if (method === 'POST' && kind === 'containers' && id === 'create') return createContainer(request, known);
   switch (at) {
     case 'POST services update':
       return updateService(id, request, known);
@@ -101,7 +117,8 @@ export function lookByHand({ path, query }: Request, known: Known): Command {
   if (kind === 'tasks')
     return { command: 'docker service ps --no-trunc $(docker service ls -q)', unsaid: [] };
   if (kind === 'info') return command('docker', 'info');
-  if (kind === 'containers' && verb === 'json') return command('docker', 'inspect', containerOf(id, known));
+  if (kind === 'containers' && verb === 'json')
+    return command('docker', 'inspect', '-f', CONTAINER_FORMAT, containerOf(id, known));
   if (kind === 'containers' && verb === 'logs') return command('docker', 'logs', containerOf(id, known));
   if (kind === 'containers' && id === 'json') return command('docker', 'ps', '--no-trunc');
   return none;
@@ -240,29 +257,40 @@ function ofSwarm(what: string, body: JsonObject, query: URLSearchParams, known: 
   return { unsaid: [`POST /swarm/${what}`] };
 }
 
-function createContainer(body: JsonObject, query: URLSearchParams, known: Known): Command {
-  const { Image: _, name: __, HostConfig, NetworkingConfig: ___, ExposedPorts: ____, ...rest } = body;
+/** A container of the workload is made by a function of the script, too, on the node it is told. */
+function createContainer({ body, created, node }: Request, known: Known): Command {
+  const { Image: _, name: __, HostConfig, NetworkingConfig, ExposedPorts: ___, ...rest } = body;
   const { NetworkMode, PortBindings, RestartPolicy, ...host } = (HostConfig ?? {}) as JsonObject;
-  const name = query.get('name') ?? body.name;
+  const { EndpointsConfig, ...networking } = (NetworkingConfig ?? {}) as {
+    EndpointsConfig?: Record<string, JsonObject>;
+  };
   const ports = Object.entries((PortBindings ?? {}) as Record<string, { HostPort: string }[]>).flatMap(
     ([target, bound]) => bound.map(({ HostPort }) => `--publish=${HostPort}:${target}`),
   );
   const policy = (RestartPolicy as JsonObject | undefined)?.Name;
+  // The command line has words for the one network that a container begins with.
+  const { Aliases, ...endpoint } = EndpointsConfig?.[`${NetworkMode}`] ?? {};
+  const others = Object.keys(EndpointsConfig ?? {}).filter((one) => one !== NetworkMode);
   const words = [
-    ...(name ? [`--name=${name}`] : []),
+    `--name=${containerOf(created ?? '', known)}`,
     ...(NetworkMode ? [`--network=${known.network(`${NetworkMode}`)}`] : []),
+    ...((Aliases ?? []) as string[]).map((alias) => `--network-alias=${alias}`),
     ...(policy ? [`--restart=${policy}`] : []),
     ...ports,
   ];
-  return {
-    ...command('run_container', ...words),
-    unsaid: [...Object.keys(rest), ...Object.keys(host).map((one) => `HostConfig.${one}`)],
-  };
+  const unsaid = [
+    ...Object.keys(rest),
+    ...Object.keys(host).map((one) => `HostConfig.${one}`),
+    ...[...Object.keys(endpoint), ...others, ...Object.keys(networking)].map(
+      (one) => `NetworkingConfig.${one}`,
+    ),
+  ];
+  return { ...command('create_container', shellExpression(variable(node)), ...words), unsaid };
 }
 
 function containerOf(id: string, known: Known): string {
-  const task = known.task({ container: id });
-  return task ? shellExpression(`$(container ${task.service} ${task.slot})`) : id;
+  const container = known.container({ container: id });
+  return container ? containerExpression(container) : id;
 }
 
 /** The request as it is, to the engine's own socket: for what the command line has no words for. */

@@ -104,6 +104,10 @@ async function run(text: string, env: Record<string, string> = {}): Promise<stri
       '  *ContainerStatus.ContainerID*) echo abcdef ;;',
       '  *"node inspect -f {{.Description.Hostname}}"*) echo host-2 ;;',
       '  *VirtualIPs*) echo 10.9.9.9/24 ;;',
+      '  "berlin-1 docker inspect"*State.Pid*) echo 254 ;;',
+      '  "inspect"*State.Pid*) echo 4712 ;;',
+      '  "berlin-1 docker inspect"*IPAddress*) echo 172.18.0.77 ;;',
+      '  "inspect"*IPAddress*) echo 172.18.0.78 ;;',
       '  *"network inspect -f {{.Id}}"*) echo zzzzzzzzzzzzz ;;',
       '  *"node inspect -f {{.Status.Addr}}"*) echo 172.16.0.7 ;;',
       'esac',
@@ -226,6 +230,51 @@ test('a task is killed on its node, by name of service and slot', async () => {
   assert.deepEqual(await done([['api w2', `POST /containers/${CONTAINER}/kill`]]), [
     'ssh|w2|docker kill abcdef',
   ]);
+});
+
+test('a container of no service is made on its node, and looked from, by its name', async () => {
+  const id = 'beef'.padEnd(64, '0');
+  const body = {
+    name: 'left',
+    Image: 'swarmproof/workload:lab',
+    HostConfig: { NetworkMode: 'home' },
+    NetworkingConfig: { EndpointsConfig: { home: { Aliases: ['left-too'] } } },
+  };
+  const on = (node: string): Step[] => [
+    [`api ${node}`, `POST /containers/create?name=left\n${JSON.stringify(body)}`, { answer: { Id: id } }],
+    [`api ${node}`, `POST /containers/${id}/start`],
+    [
+      `api ${node}`,
+      `GET /containers/${id}/json`,
+      {
+        answer: {
+          Id: id,
+          State: { Pid: 254 },
+          NetworkSettings: { Networks: { home: { IPAddress: '172.18.0.2' } } },
+        },
+      },
+    ],
+    [`shell ${node}`, 'nsenter --net=/proc/254/ns/net ping -c 1 172.18.0.2'],
+  ];
+  const own = { IMAGE: 'me/workload', W1: 'berlin-1' };
+  const made = '--name=left --network=home --network-alias=left-too me/workload';
+  assert.deepEqual(
+    (await done(on('w1'), own)).filter((call) => !call.includes('inspect')),
+    [
+      `ssh|berlin-1|docker create ${made}`,
+      'ssh|berlin-1|docker start left',
+      'ssh|berlin-1|nsenter --net=/proc/254/ns/net ping -c 1 172.18.0.77',
+    ],
+  );
+  // Where docker speaks to that engine itself, nobody is asked for another.
+  assert.deepEqual(
+    (await done(on('m1'), own)).filter((call) => !call.includes('inspect')),
+    [
+      `docker|create|${made.replaceAll(' ', '|')}`,
+      'docker|start|left',
+      'ssh|m1|nsenter --net=/proc/4712/ns/net ping -c 1 172.18.0.78',
+    ],
+  );
 });
 
 test('of what was asked again and again the last stays, after as long a wait', async () => {

@@ -7,7 +7,7 @@ import type { SwarmFacts } from '../swarm/facts.ts';
 import { createNetworkBody, createServiceBody, type Stack } from '../swarm/services.ts';
 import type { Transcript } from '../transcript/file.ts';
 import type { Entry, Json } from '../transcript/transcript.ts';
-import { elsewhere, Known, OUTSIDER, variable, word } from './known.ts';
+import { elsewhere, Known, LAB, OUTSIDER, shellExpression, variable, word } from './known.ts';
 import { type Command, changeByHand, lookByHand, parseRequest } from './requests.ts';
 
 /** What is said at the head of the script. */
@@ -52,6 +52,8 @@ export function reproScript(transcript: Transcript, told: Told): string {
   const render = ({ command, unsaid }: Command, node: string): string | undefined => {
     for (const one of unsaid) limits.add(`not said by flags: ${one}`);
     if (command === undefined) return undefined;
+    // A function of the script knows for itself where to go.
+    if (command[0] === 'create_container') return (command as readonly string[]).map(word).join(' ');
     const text = typeof command === 'string' ? command : elsewhere(command);
     // `docker` speaks to the manager; what goes to an engine's socket is done beside it.
     if (node === manager && !text.startsWith('curl '))
@@ -74,6 +76,7 @@ export function reproScript(transcript: Transcript, told: Told): string {
       path: `/${kind}/create`,
       query: new URLSearchParams(),
       body: body as Record<string, Json>,
+      node: manager,
     };
     return render(changeByHand(request, known), manager) ?? '';
   });
@@ -91,7 +94,7 @@ export function reproScript(transcript: Transcript, told: Told): string {
   const text = [...setUp, ...(setUp.length > 0 ? ['settle'] : []), ...steps].join('\n');
   return [
     ...head(told, transcript, { nodes, manager }, limits),
-    ...preamble(text, nodes),
+    ...preamble(text, { nodes, manager, second: known.second }),
     ...(setUp.length > 0 ? ['', '# What runs when the clause begins.', ...setUp, 'settle'] : []),
     '',
     '# What the clause did and looked at, in its order. Compare the last answers with "Promised" and "Seen" above.',
@@ -117,13 +120,13 @@ function questionOf({ to, ask }: Entry): string {
 function linesOf(entry: Entry, { known, byHand, limits, render }: Context): Line[] {
   const [kind, node = ''] = entry.to.split(' ');
   const time = { at: entry.at, until: entry.at + (entry.ms ?? 0) };
-  if (kind === 'api' && node === 'lab') {
-    const { method, path } = parseRequest(entry.ask);
-    if (method !== 'GET') limits.add(`done to the machines themselves, by hand: ${method} ${path}`);
+  if (kind === 'api' && node === LAB) {
+    const { method, path } = parseRequest(entry);
+    if (method !== 'GET') limits.add(byMachine(method, path));
     return [];
   }
   if (kind === 'api') {
-    const request = parseRequest(entry.ask);
+    const request = parseRequest(entry);
     const looks = request.method === 'GET';
     const text = render(looks ? lookByHand(request, known) : changeByHand(request, known), node);
     if (text === undefined) return [];
@@ -140,13 +143,22 @@ function linesOf(entry: Entry, { known, byHand, limits, render }: Context): Line
   });
 }
 
-/** A command beside a node: in a task's network namespace where it is one's, whatever node that task is on elsewhere. */
+/** What was done to the machines that nodes are, which each reader does in a way of their own. */
+function byMachine(method: string, path: string): string {
+  if (method === 'POST' && /^\/networks\//.test(path))
+    return 'the nodes have a second network, made by hand: set their addresses there';
+  return `done to the machines themselves, by hand: ${method} ${path}`;
+}
+
+/** A command beside a node: in a container's network namespace where it is one's, whatever node a task is on elsewhere. */
 function onNode(node: string, command: string, known: Known): string {
   const [, pid = '', inner = ''] = /^nsenter --net=\/proc\/(\d+)\/ns\/net (.*)$/s.exec(command) ?? [];
-  const task = known.task({ node, pid });
-  if (task)
-    return `in_task ${task.service} ${word(task.slot.startsWith('$') ? known.renamed(node) : task.slot)} ${word(known.generally(inner))}`;
-  return `on ${word(known.renamed(node))} ${word(known.generally(command))}`;
+  const container = known.container({ node, pid });
+  if (container && 'at' in container)
+    return `in_container ${word(shellExpression(container.at))} ${container.name} ${word(known.generally(inner, node))}`;
+  if (container)
+    return `in_task ${container.service} ${word(container.slot.startsWith('$') ? known.renamed(node) : container.slot)} ${word(known.generally(inner, node))}`;
+  return `on ${word(known.renamed(node))} ${word(known.generally(command, node))}`;
 }
 
 function refusalOf({ error }: Entry): string | undefined {
@@ -219,7 +231,7 @@ const OUTSIDER_ADDRESS = "OUTSIDER_ADDRESS=${OUTSIDER_ADDRESS:-$(hostname -I | c
 
 /** Functions of the script, by name; only those that it uses are in it. */
 const FUNCTIONS: Record<string, string> = {
-  on: 'on() { if [ "$1" = here ]; then sh -c "$2"; else ${ON:-ssh} "$1" "$2"; fi; }',
+  on: 'on() { echo "--- $1: $2" >&2; if [ "$1" = here ]; then sh -c "$2"; else ${ON:-ssh} "$1" "$2"; fi; }',
   address: `address() { docker node inspect -f '{{.Status.Addr}}' "$1"; }`,
   host_address: `host_address() { getent ahostsv4 "$1" | awk '{ print $1; exit }'; }`,
   network_id: `network_id() { docker network inspect -f '{{.Id}}' "$1"; }`,
@@ -233,7 +245,10 @@ done; }`,
   host=$(docker node inspect -f '{{.Description.Hostname}}' "$(docker inspect --type task -f '{{.NodeID}}' "$1")")
   on "$host" "nsenter --net=/proc/$(docker inspect --type task -f '{{.Status.ContainerStatus.PID}}' "$1")/ns/net $2"; }`,
   create_service: `create_service() { if [ -n "$IMAGE" ]; then docker service create --detach "$@" "$IMAGE"; else docker service create --detach "$@" busybox sh -c "$SERVE"; fi; }`,
-  run_container: `run_container() { if [ -n "$IMAGE" ]; then docker run --detach "$@" "$IMAGE"; else docker run --detach "$@" busybox sh -c "$SERVE"; fi; }`,
+  engine: `engine() { if [ "$1" = "$MANAGER" ]; then sh -c "docker $2"; else on "$1" "docker $2"; fi; }`,
+  create_container: `create_container() { where=$1; shift; engine "$where" "create $* \${IMAGE:-busybox sh -c '$SERVE'}"; }`,
+  container_address: `container_address() { engine "$1" "inspect -f '{{with index .NetworkSettings.Networks \\"$3\\"}}{{.IPAddress}}{{end}}' $2"; }`,
+  in_container: `in_container() { on "$1" "nsenter --net=/proc/$(engine "$1" "inspect -f '{{.State.Pid}}' $2")/ns/net $3"; }`,
   settle: `settle() { while docker service ls --format '{{.Replicas}}' | awk -F '[/ ]' '$1 != $2 { some = 1 } END { exit !some }'; do sleep 1; done; sleep 5; }`,
 };
 
@@ -244,18 +259,32 @@ const NEEDS: Record<string, string[]> = {
   task_address: ['task'],
   container: ['task'],
   in_task: ['task', 'on'],
+  engine: ['on'],
+  create_container: ['engine', 'on'],
+  container_address: ['engine', 'on'],
+  in_container: ['engine', 'on'],
 };
+
+function setting(of: string, otherwise: string): string {
+  const name = of.slice(1);
+  return `${name}=\${${name}:-${otherwise}}`;
+}
 
 const SERVE =
   'mkdir -p /www && hostname > /www/index.html; httpd -p 8081 -h /www; nc -lk -p 9000 -e cat & trap "exit 0" TERM; httpd -f -p 80 -h /www & wait $!';
 
-function preamble(text: string, nodes: SwarmFacts['nodes']): string[] {
+function preamble(
+  text: string,
+  { nodes, manager, second }: { nodes: SwarmFacts['nodes']; manager: string; second: Known['second'] },
+): string[] {
   const uses = (name: string) => new RegExp(`(?:^|[\\s($"])${name}(?:[\\s)]|$)`, 'm').test(text);
   const direct = Object.keys(FUNCTIONS).filter(uses);
   const needed = new Set(direct.flatMap((name) => [...(NEEDS[name] ?? []), name]));
-  const workload = needed.has('create_service') || needed.has('run_container');
+  const workload = needed.has('create_service') || needed.has('create_container');
   return [
-    ...nodes.map(({ name }) => `${variable(name).slice(1)}=\${${variable(name).slice(1)}:-${name}}`),
+    ...nodes.map(({ name }) => setting(variable(name), name)),
+    ...[...second].map(([name, address]) => setting(`${variable(name)}_DATA`, address)),
+    ...(needed.has('engine') ? [`MANAGER=${variable(manager)}`] : []),
     OUTSIDER_HOST,
     ...(/OUTSIDER_ADDRESS/.test(text) ? [OUTSIDER_ADDRESS] : []),
     ...(workload

@@ -67,5 +67,12 @@ export const MEASURES = {
   },
 } as const satisfies Record<string, Measure>;
 
+/** A value as people read it: `12.3 ms`, `4.1 s`, `1.4 %`, `1.25`. */
+export function valueInWords(value: number, unit: Measure['unit']): string {
+  if (unit === 'share') return `${(value * 100).toFixed(1)} %`;
+  if (unit === 'ratio') return value.toFixed(2);
+  return value < 1000 ? `${value.toFixed(1)} ms` : `${(value / 1000).toFixed(1)} s`;
+}
+
 /** Name of a measurement. */
 export type MeasureName = keyof typeof MEASURES;

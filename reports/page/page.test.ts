@@ -146,6 +146,33 @@ test('evidence is linked, a picture first', async () => {
   ]);
 });
 
+test('what was measured stands in words, a column for each cell', async () => {
+  await using open = await opened('matrix');
+  const table = await open.page
+    .locator('#measured tr')
+    .evaluateAll((found) =>
+      found.map((row) => [...row.children].map((cell) => cell.textContent.replaceAll(/\s+/g, ' ').trim())),
+    );
+  const names = runs.matrix.verdict.cells.map(({ name }) => name);
+  assert.deepEqual(table.slice(0, 2), [
+    ['Measured', 'By', ...names],
+    [
+      'From the death of a task until every node told the same again.',
+      'LIFE-001',
+      ...names.map(() => '20.7 s'),
+    ],
+  ]);
+  assert.deepEqual(
+    table.slice(2).map(([, by, value]) => [by, value]),
+    [
+      ['NODE-003', '1.4 % of 279 samples'],
+      ['VIP-018', '1.33 of 15 samples'],
+      ['DNS-003', '4.3 ms of 40 samples'],
+      ['DNS-003', '7.8 ms of 40 samples'],
+    ],
+  );
+});
+
 test('what a clause saw is text, whatever it looks like', async () => {
   await using open = await opened('failures');
   assert.match(

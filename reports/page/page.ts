@@ -8,6 +8,7 @@ import { changesSection } from './changes.ts';
 import { type Context, type PageFacts, rowsOf } from './context.ts';
 import { type Content, Html, html } from './html.ts';
 import { matrixSection } from './matrix.ts';
+import { measuredSection } from './measured.ts';
 import { redSection } from './red.ts';
 import { runSection } from './run.ts';
 import { timesSection } from './times.ts';
@@ -31,6 +32,7 @@ export function conformancePage(page: PageFacts): string {
     ['changes', 'What changed', changesSection(context)],
     ['clauses', 'All clauses', matrixSection(context)],
     ['times', 'Times', timesSection(context)],
+    ['measured', 'Measured', measuredSection(context)],
     ['run', 'This run, and how to repeat it', runSection(context)],
   ];
   const shown = sections.filter(([, , body]) => body !== null);

@@ -13,6 +13,16 @@ export interface ExampleRun {
 const start = Date.parse('2026-11-22T10:00:00.000Z');
 const minutes = 60_000;
 
+const measurements: Record<string, ClauseVerdict['measurements']> = {
+  'DNS-003': [
+    { name: 'dns-latency', value: 4.29, unit: 'ms', samples: 40 },
+    { name: 'dns-latency-p95', value: 7.76, unit: 'ms', samples: 40 },
+  ],
+  'LIFE-001': [{ name: 'convergence-task-death', value: 20_671, unit: 'ms', samples: 1 }],
+  'NODE-003': [{ name: 'failed-node-loss', value: 0.0143, unit: 'share', samples: 279 }],
+  'VIP-018': [{ name: 'latency-vip', value: 1.326, unit: 'ratio', samples: 15 }],
+};
+
 /** Every clause of the catalogue, passed, with times spread from a second to two minutes. */
 function allPassed(cell: string): ClauseVerdict[] {
   const worked = [0, 0];
@@ -29,7 +39,7 @@ function allPassed(cell: string): ClauseVerdict[] {
       { name: 'log of m1', contentType: 'text/plain', path: `evidence/${cell}/${id}/log-of-m1.txt` },
     ];
     const seen = { reason: 'conforms', startedAt, durationMs, worker, spent, pace: 1.2, evidence };
-    return exampleClause({ id, cell, area, level, title, ...seen });
+    return exampleClause({ id, cell, area, level, title, measurements: measurements[id] ?? [], ...seen });
   });
 }
 
