@@ -64,6 +64,8 @@ export class Known {
   readonly #addresses = new Map<string, string>();
   readonly #pids = new Map<string, TaskName | Plain>();
   readonly #containers = new Map<string, TaskName | Plain>();
+  /** Names of networks that carried the routing mesh. */
+  readonly ingress = new Set<string>(['ingress']);
   readonly #second = new Map<string, string>();
   readonly #names: readonly string[];
 
@@ -129,8 +131,9 @@ export class Known {
       this.#plain(node, known, network, IPAddress);
   }
 
-  #network(node: string, { Id, Name, Containers }: JsonObject): void {
+  #network(node: string, { Id, Name, Ingress, Containers }: JsonObject): void {
     this.#networks.set(`${Id}`, `${Name}`);
+    if (Ingress === true) this.ingress.add(`${Name}`);
     for (const [id, { IPv4Address }] of Object.entries((Containers ?? {}) as Record<string, JsonObject>)) {
       const known = this.#containers.get(id);
       if (known && 'at' in known) this.#plain(node, known, `${Name}`, `${IPv4Address}`.split('/')[0]);

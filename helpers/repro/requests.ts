@@ -2,7 +2,7 @@
 
 import { imageName } from '../engine/images.ts';
 import type { Entry, Json } from '../transcript/transcript.ts';
-import { containerExpression, type Known, shellExpression, variable } from './known.ts';
+import { containerExpression, type Known, shellExpression, variable, word } from './known.ts';
 import { createFlags, updateFlags } from './service-flags.ts';
 
 type JsonObject = { [name: string]: Json | undefined };
@@ -72,7 +72,7 @@ export function changeByHand(request: Request, known: Known): Command {
     case 'DELETE services':
       return command('docker', 'service', 'rm', known.service(id)?.name ?? id);
     case 'DELETE networks':
-      return command('docker', 'network', 'rm', known.network(id));
+      return removeNetwork(known.network(id), known);
     case 'POST nodes update':
       return updateNode(id, request, known);
     case 'POST containers kill':
@@ -165,6 +165,12 @@ function createNetwork(body: JsonObject, known: Known): Command {
     ...command('docker', 'network', 'create', ...words.map((one) => known.generally(one)), `${Name}`),
     unsaid,
   };
+}
+
+/** The command line asks before it removes the network of the routing mesh. */
+function removeNetwork(name: string, known: Known): Command {
+  if (known.ingress.has(name)) return { command: `echo y | docker network rm ${word(name)}`, unsaid: [] };
+  return command('docker', 'network', 'rm', name);
 }
 
 /** A service of the workload is made by a function of the script, which knows an image that anyone has. */

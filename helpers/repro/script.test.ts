@@ -100,6 +100,7 @@ async function run(text: string, env: Record<string, string> = {}): Promise<stri
       '  "service ps"*) echo t0 t1 ;;',
       '  "inspect --type task -f {{.Slot}} {{.NodeID}} t0") echo 1 n1 ;;',
       '  "inspect --type task -f {{.Slot}} {{.NodeID}} t1") echo 2 n2 ;;',
+      `  "service ls --format"*) [ "$(grep -c '^sleep' ${folder}/calls)" -gt "\${SLOW:-0}" ] && echo 2/2 || echo 1/2 ;;`,
       '  *ContainerStatus.PID*) echo 4711 ;;',
       '  *ContainerStatus.ContainerID*) echo abcdef ;;',
       '  *"node inspect -f {{.Description.Hostname}}"*) echo host-2 ;;',
@@ -288,6 +289,40 @@ test('of what was asked again and again the last stays, after as long a wait', a
     'sleep|12',
     'ssh|w1|ipvsadm -Ln',
   ]);
+});
+
+test('where services take longer than they did, the script waits on', async () => {
+  const update: Step = ['api w2', `POST /containers/${CONTAINER}/kill`, { at: 100 }];
+  const look: Step = ['shell w1', 'ipvsadm -Ln', { at: 12_000 }];
+  const calls = await run(script([update, look]), { SLOW: '3' });
+  assert.deepEqual(
+    calls.filter((call) => /^(?:sleep|ssh)/.test(call)),
+    [
+      'sleep|5',
+      'sleep|1',
+      'sleep|1',
+      'sleep|1',
+      'sleep|5',
+      'ssh|w2|docker kill abcdef',
+      'sleep|12',
+      'ssh|w1|ipvsadm -Ln',
+    ],
+  );
+});
+
+test('the network of the mesh is removed without a question', async () => {
+  const asked: Step = ['api m1', 'GET /networks/mesh', { answer: { Id: 'm', Name: 'mesh', Ingress: true } }];
+  for (const [target, line] of [
+    ['ingress', 'echo y | docker network rm ingress'],
+    ['m', 'echo y | docker network rm mesh'],
+    ['front', 'docker network rm front'],
+  ] as const)
+    assert.ok(
+      script([asked, ['api m1', `DELETE /networks/${target}`]])
+        .split('\n')
+        .includes(line),
+      line,
+    );
 });
 
 test('a request that was refused says how', () => {

@@ -39,6 +39,9 @@ interface Line {
 /** Ours: what takes less than this is no waiting. */
 const WAIT_MS = 2000;
 
+/** After the stack is created. */
+const SET_UP = 'settle 5';
+
 /** The script of a clause that was judged. */
 export function reproScript(transcript: Transcript, told: Told): string {
   const { lease, stack } = transcript.head as unknown as { lease: { swarm: SwarmFacts }; stack: Stack };
@@ -91,11 +94,11 @@ export function reproScript(transcript: Transcript, told: Told): string {
     lines.push(...linesOf(entry, { known, byHand, limits, render }));
   }
   const steps = withWaits(lastOfEqual(lines));
-  const text = [...setUp, ...(setUp.length > 0 ? ['settle'] : []), ...steps].join('\n');
+  const text = [...setUp, ...(setUp.length > 0 ? [SET_UP] : []), ...steps].join('\n');
   return [
     ...head(told, transcript, { nodes, manager }, limits),
     ...preamble(text, { nodes, manager, second: known.second }),
-    ...(setUp.length > 0 ? ['', '# What runs when the clause begins.', ...setUp, 'settle'] : []),
+    ...(setUp.length > 0 ? ['', '# What runs when the clause begins.', ...setUp, SET_UP] : []),
     '',
     '# What the clause did and looked at, in its order. Compare the last answers with "Promised" and "Seen" above.',
     ...steps,
@@ -182,13 +185,14 @@ function lastOfEqual(lines: readonly Line[]): Line[] {
   );
 }
 
+/** Waits as long as the clause did, and on where services are not yet as they should be: not every Swarm is as fast. */
 function withWaits(lines: readonly Line[]): string[] {
   let until = 0;
   return lines.flatMap(({ text, kind, at, until: end, refused }) => {
     const wait = at - until;
     until = Math.max(until, end);
     return [
-      ...(wait >= WAIT_MS ? [`sleep ${Math.ceil(wait / 1000)}`] : []),
+      ...(wait >= WAIT_MS ? [`settle ${Math.ceil(wait / 1000)}`] : []),
       ...(refused && kind === 'change' ? [`# Refused then: ${refused.split('\n')[0]}`] : []),
       text,
     ];
@@ -249,7 +253,9 @@ done; }`,
   create_container: `create_container() { where=$1; shift; engine "$where" "create $* \${IMAGE:-busybox sh -c '$SERVE'}"; }`,
   container_address: `container_address() { engine "$1" "inspect -f '{{with index .NetworkSettings.Networks \\"$3\\"}}{{.IPAddress}}{{end}}' $2"; }`,
   in_container: `in_container() { on "$1" "nsenter --net=/proc/$(engine "$1" "inspect -f '{{.State.Pid}}' $2")/ns/net $3"; }`,
-  settle: `settle() { while docker service ls --format '{{.Replicas}}' | awk -F '[/ ]' '$1 != $2 { some = 1 } END { exit !some }'; do sleep 1; done; sleep 5; }`,
+  settled: `settled() { docker service ls --format '{{.Replicas}}' 2>/dev/null | awk -F '[/ ]' '$1 != $2 { exit 1 }' &&
+  ! docker service inspect -f '{{with .UpdateStatus}}{{.State}}{{end}}' $(docker service ls -q 2>/dev/null) 2>/dev/null | grep -q '^updating$'; }`,
+  settle: `settle() { sleep "$1"; settled && return; i=0; until settled || [ $i -ge 300 ]; do sleep 1; i=$((i + 1)); done; sleep 5; }`,
 };
 
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: they are of sh
@@ -260,6 +266,7 @@ const NEEDS: Record<string, string[]> = {
   container: ['task'],
   in_task: ['task', 'on'],
   engine: ['on'],
+  settle: ['settled'],
   create_container: ['engine', 'on'],
   container_address: ['engine', 'on'],
   in_container: ['engine', 'on'],

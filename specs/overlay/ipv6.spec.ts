@@ -2,6 +2,7 @@ import { OURS, PROMISED } from '../../fixtures/bounds.ts';
 import {
   addressesOf,
   answeredBy,
+  assume,
   complaint,
   converge,
   endpoint,
@@ -10,6 +11,7 @@ import {
   hostNamesOf,
   network,
   networkIn,
+  type Swarm,
   sameMembers,
   service,
   serviceIn,
@@ -19,23 +21,25 @@ import { clause, expect, judge, test } from '../../fixtures/test.ts';
 
 test(
   ...clause('OVERLAY-015', { disturbs: true }, async ({ swarm, evidence }) => {
-    const subnets = [{ Subnet: '10.77.0.0/24' }, { Subnet: 'fd00:77::/64' }];
+    // Of four addresses of IPv6 the network takes one and the gateway one; on each node a balancer and a task take the others.
+    const subnets = [{ Subnet: '10.77.0.0/24' }, { Subnet: 'fd00:77::/126' }];
     await swarm.createNetwork(network('six', { EnableIPv6: true, IPAM: { Config: subnets } }));
+    const takers = await takeAll(swarm, 2);
     await swarm.create(service('pair', { networks: ['six'], replicas: 2, on: ['w1', 'w2'] }));
     const run = async () => {
       const { tasks } = await swarm.service('pair');
       return tasks.length === 2 ? [] : [`${tasks.length} of 2 tasks run`];
     };
     await converge('both tasks run', run, OURS.taskReplaced);
-    // Nothing that has an address of IPv6 is balanced, and the nodes would never agree on it (OVERLAY-017).
     const drawn = await swarm.service('pair');
-    judge(
+    assume(
       'addresses of another family',
       sameMembers(
         [],
         [vipOf(drawn, 'six'), ...addressesOf(drawn, 'six')].filter((one) => one.includes(':')),
       ),
     );
+    await Promise.all(takers.map((name) => swarm.remove(name)));
     await swarm.settled();
     const view = await swarm.view();
     const pair = serviceIn(view, 'pair');
@@ -104,6 +108,40 @@ test(
     }
   }),
 );
+
+/**
+ * Has services without tasks take the addresses of IPv6 that the manager gives: which family a virtual IP or a task gets is left
+ * to chance (OVERLAY-017), and what has one of IPv6 is not balanced. What comes after them has IPv4.
+ *
+ * @param free how many there are.
+ * @returns names of the services.
+ */
+async function takeAll(swarm: Swarm, free: number): Promise<string[]> {
+  const names: string[] = [];
+  const given = async () => {
+    const { services } = await swarm.view();
+    return new Map(services.map(({ name, vips }) => [name, vips.six ?? '']));
+  };
+  let taken = 0;
+  while (taken < free && names.length < MOST_TAKERS) {
+    const more = Array.from({ length: 16 }, (_, i) => `taker${names.length + i}`);
+    await Promise.all(more.map((name) => swarm.create(service(name, { networks: ['six'], replicas: 0 }))));
+    names.push(...more);
+    await converge(
+      'each has a virtual IP',
+      async () => {
+        const vips = await given();
+        taken = [...vips.values()].filter((vip) => vip.includes(':')).length;
+        return names.filter((name) => !vips.get(name)).map((name) => `${name} has none`);
+      },
+      PROMISED.networkAllocated,
+    );
+  }
+  return names;
+}
+
+/** One in eight gets an address of IPv6 (of a Go map's two entries the second comes first so often): fewer than two of so many, 1 of 10,000 times. */
+const MOST_TAKERS = 96;
 
 test(
   ...clause('OVERLAY-017', { disturbs: true }, async ({ swarm, evidence }) => {
