@@ -4,7 +4,7 @@ import { type Answer, type Ask, bisect as search } from '../helpers/bisect/searc
 import { judgeBySuite, type Suite, THIS_SUITE } from '../helpers/bisect/suite.ts';
 import { type RangeResolver, versionsIn } from '../helpers/bisect/versions.ts';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
-import { UsageError } from '../helpers/errors.ts';
+import { INTERRUPTED, UsageError } from '../helpers/errors.ts';
 import { readSettings, SETTINGS } from '../helpers/lab/settings.ts';
 import { DEFAULT_OUT_DIR, fileName } from '../helpers/verdict/channel.ts';
 import { kernelRange } from './kernels.ts';
@@ -12,8 +12,6 @@ import { count } from './words.ts';
 
 /** Exit statuses of `bisect`; 2 is wrong use, as everywhere. */
 const STATUS = { found: 0, none: 1, open: 3 } as const satisfies Record<Answer['outcome'], number>;
-/** Ended by Ctrl-C, as shells say it. */
-export const INTERRUPTED = 130;
 
 /** What the command line says. */
 export interface BisectOptions {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { writeClientFolder } from '../helpers/engine/certificates.ts';
+import { INTERRUPTED } from '../helpers/errors.ts';
 import { Cache, lock } from '../helpers/lab/cache.ts';
 import { cellsOfRun } from '../helpers/lab/cells.ts';
 import { PORTS } from '../helpers/lab/machine.ts';
@@ -15,9 +16,6 @@ import { ago, columns, count, size } from './words.ts';
 
 /** Ours: a pool ends its guests by killing them; a second is much. */
 const ENDS_MS = 20_000;
-
-/** Ended by Ctrl-C, as shells say it. */
-const INTERRUPTED = 130;
 
 /** `lab up`: starts a lab that outlives this process, or says that there is one. */
 export async function up(settings: Settings): Promise<void> {

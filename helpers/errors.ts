@@ -42,6 +42,9 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** Exit status of a command that Ctrl-C ended, as shells say it (128 and the number of SIGINT). */
+export const INTERRUPTED = 130;
+
 /** The text of anything thrown, without a stack. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

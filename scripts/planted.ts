@@ -8,13 +8,13 @@
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { bisect, INTERRUPTED } from '../cli/bisect.ts';
+import { bisect } from '../cli/bisect.ts';
 import { kernelRange } from '../cli/kernels.ts';
 import type { Answer } from '../helpers/bisect/search.ts';
 import { THIS_SUITE } from '../helpers/bisect/suite.ts';
 import { versionsIn } from '../helpers/bisect/versions.ts';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
-import { UsageError } from '../helpers/errors.ts';
+import { INTERRUPTED, UsageError } from '../helpers/errors.ts';
 import { readSettings } from '../helpers/lab/settings.ts';
 import { PLANTED } from '../helpers/sabotage/plan.ts';
 import { loadSabotages } from '../helpers/sabotage/sabotages.ts';
