@@ -45,14 +45,14 @@ export const MEASURES = {
   'failed-node-loss': failures('the loss of a node'),
   'failed-leader-loss': failures('the loss of the leader'),
   'latency-vip': latency('to a virtual IP', A_TASK),
-  'latency-dnsrr': latency('to a name of several addresses, its resolution included,', A_TASK),
+  'latency-dnsrr': latency('to a name of several addresses, its resolution included', A_TASK),
   'latency-mesh': latency(
-    'through the routing mesh, entering where no task runs,',
+    'through the routing mesh, entering where no task runs',
     'one to a port in host mode',
   ),
   'throughput-vip': throughput('through a virtual IP', A_TASK),
   'throughput-mesh': throughput(
-    'through the routing mesh, entering where no task runs,',
+    'through the routing mesh, entering where no task runs',
     'one from a port in host mode',
   ),
   'dns-latency': {

@@ -23,7 +23,7 @@ export function measuredSection({ verdict: { cells, clauses } }: Context): Conte
 <thead><tr><th scope="col">Measured</th><th scope="col">By</th>${cells.map(({ name }) => html`<th scope="col">${several ? name : 'Value'}</th>`)}</tr></thead>
 <tbody>${rows.map(
       ({ name, id, values }) =>
-        html`<tr><th scope="row">${meaningOf(name)}</th><td><a href="#clause-${id}">${id}</a></td>${cells.map((cell) => html`<td class="number">${values.filter((one) => one.cell === cell.name).map(valueCell)}</td>`)}</tr>`,
+        html`<tr><th scope="row">${meaningOf(name)}</th><td class="whole"><a href="#clause-${id}">${id}</a></td>${cells.map((cell) => html`<td class="number whole">${values.filter((one) => one.cell === cell.name).map(valueCell)}</td>`)}</tr>`,
     )}</tbody></table></div>`,
   ];
 }
