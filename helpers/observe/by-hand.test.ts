@@ -4,7 +4,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { execa } from 'execa';
-import { datagramByHand, pingByHand, probeByHand, trafficByHand } from './by-hand.ts';
+import { besideByHand, datagramByHand, pingByHand, probeByHand, trafficByHand } from './by-hand.ts';
 import type { ProbeRequest } from './probe.ts';
 
 const A = { name: 'tasks.web', type: 'A' } as const;
@@ -12,11 +12,11 @@ const A = { name: 'tasks.web', type: 'A' } as const;
 const SAID: [request: ProbeRequest, commands: string[]][] = [
   [
     { kind: 'dns', server: '127.0.0.11', questions: [A, { name: 'web', type: 'AAAA' }] },
-    ['dig @127.0.0.11 +noall +comments +answer tasks.web A web AAAA'],
+    ['dig @127.0.0.11 +noall +question +comments +answer tasks.web A web AAAA'],
   ],
   [
     { kind: 'dns', server: '192.168.83.200:5353', questions: [A], proto: 'tcp', count: 2 },
-    ['dig @192.168.83.200 -p 5353 +noall +comments +answer +tcp tasks.web A tasks.web A'],
+    ['dig @192.168.83.200 -p 5353 +noall +question +comments +answer +tcp tasks.web A tasks.web A'],
   ],
   [
     { kind: 'http', to: ['10.0.1.2:80', '10.0.1.3:80'], path: '/hold?ms=5', timeoutMs: 2500 },
@@ -70,4 +70,15 @@ test('a datagram by hand has the same bytes', async () => {
     encoding: 'buffer',
   });
   assert.deepEqual(Buffer.from(stdout), data);
+});
+
+test('what goes on beside shows all that it printed when it is ended, and leaves nothing', async () => {
+  const { begin, end } = besideByHand(`sh -c 'while :; do echo "tick $0 $$"; sleep 0.1; done'`);
+  await execa('sh', ['-c', begin]);
+  const { stdout } = await execa('sh', ['-c', end]);
+  assert.match(stdout, /^(?:tick sh \d+\n){5,}tick sh \d+$/);
+  const [, pid = ''] = /tick sh (\d+)$/.exec(stdout) ?? [];
+  assert.throws(() => process.kill(Number(pid), 0), 'it still runs');
+  await assert.rejects(execa('sh', ['-c', end]), 'its files are still there');
+  assert.notEqual(besideByHand('date').end, end);
 });

@@ -44,6 +44,26 @@ export function trafficByHand(request: ProbeRequest): string[] {
   return [`sh -c ${quote(`while :; do ${once}; sleep ${(request.intervalMs ?? 200) / 1000}; done`)}`];
 }
 
+/** Ours: nothing that is begun by hand goes on for longer, should nobody end it (s). */
+const FORGOTTEN_S = 900;
+
+let begun = 0;
+
+/**
+ * Something that goes on beside the commands after it, until it is ended and shows all that it printed. Each has a file of its own
+ * on the machine where it runs.
+ */
+export function besideByHand(command: string): { begin: string; end: string } {
+  begun += 1;
+  const file = `/tmp/beside-${begun}`;
+  // Nothing of it keeps a connection by ssh open.
+  const start = `timeout ${FORGOTTEN_S} ${command} < /dev/null > ${file} 2>&1 & echo $! > ${file}.pid; sleep 1`;
+  return {
+    begin: `sh -c ${quote(start)}`,
+    end: `sh -c ${quote(`kill $(cat ${file}.pid); sleep 1; cat ${file}; rm ${file} ${file}.pid`)}`,
+  };
+}
+
 /** An echo request that may not be fragmented. */
 export function pingByHand(wanted: readonly { to: string; bytes: number }[], seconds: number): string[] {
   return wanted.map(({ to, bytes }) => `ping -n -M do -c 1 -W ${seconds} -s ${bytes} ${to}`);
@@ -75,7 +95,7 @@ function dig(
     'dig',
     `@${address}`,
     ...(port ? ['-p', port] : []),
-    ...(short ? ['+short'] : ['+noall', '+comments', '+answer']),
+    ...(short ? ['+short'] : ['+noall', '+question', '+comments', '+answer']),
     ...(proto === 'tcp' ? ['+tcp'] : []),
     ...questions.flatMap(({ name, type }) => [name, type]),
   ];

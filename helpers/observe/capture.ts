@@ -1,5 +1,6 @@
 /** Packets seen in a network namespace while something happens there: tcpdump, known to listen before and stopped after it. */
 import { Inconclusive, messageOf } from '../errors.ts';
+import { besideByHand } from './by-hand.ts';
 import { type Packet, parsePcap, VXLAN_PORT } from './parse/pcap.ts';
 import { type Plain, quote, type Run } from './shell.ts';
 
@@ -26,13 +27,15 @@ export class Capture {
   readonly #where: string;
   readonly #run: Run;
   readonly #file: string;
+  readonly #endByHand: string;
   readonly #vxlanPort: number;
 
-  private constructor(where: string, run: Run, vxlanPort: number, file: string) {
+  private constructor(where: string, run: Run, vxlanPort: number, file: string, endByHand: string) {
     this.#where = where;
     this.#run = run;
     this.#vxlanPort = vxlanPort;
     this.#file = file;
+    this.#endByHand = endByHand;
   }
 
   /** Starts listening and returns once it is known to. @throws Inconclusive (observer) when it does not. */
@@ -43,6 +46,7 @@ export class Capture {
   ): Promise<Capture> {
     // -Z: it would give up root for a user that the toolbox does not have. Immediate mode: nothing waits in a buffer for more.
     const tcpdump = `tcpdump -Z root -n --immediate-mode -U -i ${quote(link)} -s ${keepBytes} -w $file.pcap ${quote(filter)}`;
+    const byHand = besideByHand(`tcpdump -n -l -i ${quote(link)} ${quote(filter)}`);
     const file = await must(
       where,
       run,
@@ -52,9 +56,9 @@ export class Capture {
         'while ! grep -q "listening on" $file.log; do kill -0 $(cat $file.pid) || { cat $file.log; exit 1; }; sleep 0.05; done',
         'echo $file',
       ].join('\n'),
-      () => [`sh -c ${quote(`tcpdump -n -i ${quote(link)} ${quote(filter)} & sleep 30; kill $!`)}`],
+      () => [byHand.begin],
     );
-    return new Capture(where, run, vxlanPort, file.trim());
+    return new Capture(where, run, vxlanPort, file.trim(), byHand.end);
   }
 
   /**
@@ -78,7 +82,7 @@ export class Capture {
         `kill -INT $pid; while kill -0 $pid 2>/dev/null; do sleep 0.05; done`,
         `cat ${file}.log; echo "@@"; base64 ${file}.pcap; rm -f ${file}.*`,
       ].join('\n'),
-      () => [],
+      () => [this.#endByHand],
     );
     const { log, pcap } = partsOf(text);
     if (!/^0 packets dropped by kernel$/m.test(log))

@@ -19,12 +19,6 @@ import { logLines, type SwarmView } from './view.ts';
 /** The interface by which a node is on the lab network: the first and only one its container gets. */
 export const UPLINK = 'eth0';
 
-/** A command as it is run in another namespace; what goes on beside the next ones keeps doing so. */
-function entered(enter: string, command: string): string {
-  const [, inner = '', rest = ''] = /^\( (.*) \)( > .* &)$/s.exec(command) ?? [];
-  return rest ? `( ${enter} ${inner} )${rest}` : `${enter} ${command}`;
-}
-
 /** Ours: an engine answers 5-10 s after it was started; the rest is for a loaded host. */
 const ENGINE_ANSWERS = { withinMs: 120_000, everyMs: 300 };
 
@@ -87,7 +81,7 @@ export class Node {
       this.#time.spend('observing', () =>
         this.toolbox.run(enter === null ? script : `${enter} ${script}`, {
           limitMs,
-          ...(plain && { plain: enter === null ? plain : () => plain().map((one) => entered(enter, one)) }),
+          ...(plain && { plain: enter === null ? plain : () => plain().map((one) => `${enter} ${one}`) }),
         }),
       );
     return new Vantage(

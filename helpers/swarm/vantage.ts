@@ -1,6 +1,6 @@
 import { gunzipSync } from 'node:zlib';
 import { Inconclusive, Violation } from '../errors.ts';
-import { datagramByHand, pingByHand, probeByHand, trafficByHand } from '../observe/by-hand.ts';
+import { besideByHand, datagramByHand, pingByHand, probeByHand, trafficByHand } from '../observe/by-hand.ts';
 import { Capture, type CaptureOptions } from '../observe/capture.ts';
 import { datagramCommand, type Echo, parseEchoes, pingCommand } from '../observe/packets.ts';
 import {
@@ -142,8 +142,8 @@ export class Vantage {
       `( ${command} & echo $! > pid; wait $!; echo $? > status ) > out 2>&1 &`,
       'until [ -s out ] || [ -s status ]; do sleep 0.05; done; echo "$folder"',
     ].join('\n');
-    const aside = () => plain().map((one) => `( ${one} ) > /tmp/meanwhile.$$ 2>&1 &`);
-    const folder = (await this.must(`sh -c ${quote(script)}`, aside)).trim();
+    const byHand = plain().map(besideByHand);
+    const folder = (await this.must(`sh -c ${quote(script)}`, () => byHand.map(({ begin }) => begin))).trim();
     const end = async (lastMs: number, { stop = true } = {}) => {
       const script = [
         `cd ${folder} || exit 1`,
@@ -151,9 +151,9 @@ export class Vantage {
         // What a minute of traffic printed takes a console of the guest seconds, a tenth of it when packed.
         'until [ -s status ]; do sleep 0.05; done; gzip -c out | base64 -w 0; exit "$(cat status)"',
       ].join('; ');
-      const { text: packed, status } = await this.#run(`sh -c ${quote(script)}`, 60_000 + lastMs, () => [
-        'cat /tmp/meanwhile.*; rm -f /tmp/meanwhile.*',
-      ]);
+      const { text: packed, status } = await this.#run(`sh -c ${quote(script)}`, 60_000 + lastMs, () =>
+        byHand.map(({ end }) => end),
+      );
       // Where the place is gone meanwhile, as of a task that was replaced, there is only what the shell says of that.
       const text = packed.startsWith(GZIP) ? gunzipSync(Buffer.from(packed, 'base64')).toString() : packed;
       if (status === 0) return text;
