@@ -56,6 +56,19 @@ describe('on a terminal', () => {
     progress.end();
   });
 
+  test('a lab that died is told twice, not once for each clause that it takes along', () => {
+    const { screen, progress, vip1 } = watched(false);
+    const lost = { verdict: 'inconclusive', reason: 'lab', message: 'the lab died' } as const;
+    for (const id of ['VIP-001', 'VIP-002', 'VIP-003', 'VIP-004'])
+      progress.judged(vip1, exampleClause({ id, ...lost }));
+    progress.judged(vip1, exampleClause({ id: 'VIP-005', ...lost, message: 'another did' }));
+    assert.deepEqual(
+      screen.text.match(/VIP-\d+(?= A)|^….*$/gm),
+      ['VIP-001', 'VIP-002', '… and others, for the same reason', 'VIP-005'],
+      screen.text,
+    );
+  });
+
   test('what others write stands on lines of its own', () => {
     const { screen, progress } = watched(true);
     screen.text = '';

@@ -33,6 +33,9 @@ export interface Plan {
   workers: number;
 }
 
+/** Of clauses that could not be judged for one and the same reason so many have a line of their own. */
+const MOST_ALIKE = 2;
+
 /** How often the last line of a terminal is brought up to date (ms). */
 const REFRESH_MS = 1000;
 
@@ -47,6 +50,7 @@ export class Progress {
   readonly #startedAt: number;
   readonly #running = new Map<string, { selected: Selected; since: number }>();
   readonly #done = new Map<string, Verdict>();
+  readonly #fates = new Map<string, number>();
   #plan: Plan = { selected: [], areaOf: () => '', expected: () => undefined, workers: 1 };
   #timer: NodeJS.Timeout | undefined;
   #shown = false;
@@ -75,7 +79,9 @@ export class Progress {
   judged(selected: Selected, clause: ClauseVerdict): void {
     this.#running.delete(selected.test);
     this.#done.set(selected.test, clause.verdict);
-    if (this.#screen.isTTY || RED.has(clause.verdict)) this.say(this.#line(clause));
+    const alike = this.#alike(clause);
+    if (alike === MOST_ALIKE) this.say('… and others, for the same reason');
+    if (alike < MOST_ALIKE && (this.#screen.isTTY || RED.has(clause.verdict))) this.say(this.#line(clause));
     if (!this.#screen.isTTY) this.#sayArea(selected);
   }
 
@@ -135,6 +141,15 @@ export class Progress {
     });
     const sum = rest.reduce((total, ms) => total + ms, 0);
     return Math.max(sum / workers, ...rest);
+  }
+
+  /** How many clauses shared their fate with this one before, as after the death of a lab; none where each has one of its own. */
+  #alike({ verdict, reason, message }: ClauseVerdict): number {
+    if (verdict !== 'inconclusive') return 0;
+    const fate = JSON.stringify([reason, message]);
+    const before = this.#fates.get(fate) ?? 0;
+    this.#fates.set(fate, before + 1);
+    return before;
   }
 
   #line({ verdict, id, cell, title, durationMs, node, reason, message }: ClauseVerdict): string {
