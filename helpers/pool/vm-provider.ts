@@ -208,7 +208,9 @@ export class VmProvider implements Provider {
     this.#lent.set(slot, lent);
     void vm.machine.exit.then(async (how) => {
       if (this.#closed.signal.aborted || this.#lent.get(slot) !== lent) return;
-      this.#dead = `the lab of slot ${slot} died: ${how}\nconsole:\n${await lent.vm.machine.consoleTail()}`;
+      // Known at once: whoever lost a shell by it asks in the same moment.
+      this.#dead = `the lab of slot ${slot} died: ${how}`;
+      this.#dead += `\nconsole:\n${await lent.vm.machine.consoleTail()}`;
     });
     return lease;
   }
