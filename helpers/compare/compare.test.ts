@@ -172,3 +172,17 @@ test('a clause far slower than the others is named; few clauses allow no interva
   const few = exampleVerdict([exampleClause({ spent: spent(1) })]);
   assert.equal(cellOf(few, few).time.all, null);
 });
+
+test('what a clause measured in several judgements is told once, by the middle one', () => {
+  const measured = (...values: number[]) => ({
+    measurements: values.map((value) => ({ name: 'latency-vip', value, unit: 'ratio' as const, samples: 5 })),
+  });
+  const cell = cellOf(
+    exampleVerdict([exampleClause(measured(9, 1, 2))]),
+    exampleVerdict([exampleClause(measured(4))]),
+  );
+  const { id: clause } = exampleClause({});
+  assert.deepEqual(cell.measured, [
+    { clause, name: 'latency-vip', unit: 'ratio', a: 2, b: 4, samples: { a: 15, b: 5 } },
+  ]);
+});

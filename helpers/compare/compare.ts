@@ -165,13 +165,26 @@ function compareCell([a, cellA]: [VerdictFile, Cell], [b, cellB]: [VerdictFile, 
 }
 
 function measuredIn({ a, b }: Pair): MeasureChange[] {
-  return a.measurements.flatMap(({ name, unit, value, samples }) => {
-    const later = b.measurements.find((other) => other.name === name && other.unit === unit);
+  const [before, after] = [numbersOf(a), numbersOf(b)];
+  return [...before].flatMap(([key, { name, unit, value, samples }]) => {
+    const later = after.get(key);
     if (!later) return [];
     return [
       { clause: a.id, name, unit, a: value, b: later.value, samples: { a: samples, b: later.samples } },
     ];
   });
+}
+
+/** What a clause measured, each once: where it was judged several times, the middle one. */
+function numbersOf({ measurements }: ClauseVerdict): Map<string, Measurement> {
+  const groups = Map.groupBy(measurements, ({ name, unit }) => `${name} in ${unit}`);
+  return new Map(
+    [...groups].map(([key, all]) => {
+      const [one] = all as [Measurement];
+      const samples = all.reduce((sum, own) => sum + own.samples, 0);
+      return [key, { ...one, samples, value: middle(all.map(({ value }) => value)) ?? one.value }];
+    }),
+  );
 }
 
 /** How large a change is, in either direction; from nothing to something is the largest. */

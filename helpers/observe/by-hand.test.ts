@@ -73,12 +73,23 @@ test('a datagram by hand has the same bytes', async () => {
 });
 
 test('what goes on beside shows all that it printed when it is ended, and leaves nothing', async () => {
-  const { begin, end } = besideByHand(`sh -c 'while :; do echo "tick $0 $$"; sleep 0.1; done'`);
+  const { begin, end } = besideByHand(
+    'client on w1',
+    `sh -c 'while :; do echo "tick $0 $$"; sleep 0.1; done'`,
+  );
   await execa('sh', ['-c', begin]);
   const { stdout } = await execa('sh', ['-c', end]);
   assert.match(stdout, /^(?:tick sh \d+\n){5,}tick sh \d+$/);
   const [, pid = ''] = /tick sh (\d+)$/.exec(stdout) ?? [];
   assert.throws(() => process.kill(Number(pid), 0), 'it still runs');
   await assert.rejects(execa('sh', ['-c', end]), 'its files are still there');
-  assert.notEqual(besideByHand('date').end, end);
+});
+
+test('the same beside others has the same words again, and other ones elsewhere', () => {
+  const words = besideByHand('client on w1', 'tcpdump -n');
+  assert.deepEqual(besideByHand('client on w1', 'tcpdump -n'), words);
+  for (const other of [besideByHand('w1', 'tcpdump -n'), besideByHand('client on w1', 'tcpdump')]) {
+    assert.notEqual(other.begin, words.begin);
+    assert.notEqual(other.end, words.end);
+  }
 });

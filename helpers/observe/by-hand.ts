@@ -1,5 +1,6 @@
 /** What the suite's own programs do, in commands that anyone has: for scripts that show a defect without this suite. */
 
+import { keyOf } from '../key.ts';
 import type { ProbeRequest, Question } from './probe.ts';
 import { quote } from './shell.ts';
 
@@ -47,15 +48,14 @@ export function trafficByHand(request: ProbeRequest): string[] {
 /** Ours: nothing that is begun by hand goes on for longer, should nobody end it (s). */
 const FORGOTTEN_S = 900;
 
-let begun = 0;
-
 /**
- * Something that goes on beside the commands after it, until it is ended and shows all that it printed. Each has a file of its own
- * on the machine where it runs.
+ * Something that goes on beside the commands after it, until it is ended and shows all that it printed.
+ *
+ * @param where the place, so that the same from another one on the same machine has a file of its own. The name of that file follows
+ *   from both, since a transcript keeps the words for equal commands once.
  */
-export function besideByHand(command: string): { begin: string; end: string } {
-  begun += 1;
-  const file = `/tmp/beside-${begun}`;
+export function besideByHand(where: string, command: string): { begin: string; end: string } {
+  const file = `/tmp/beside-${keyOf([where, command]).slice(0, 8)}`;
   // Nothing of it keeps a connection by ssh open.
   const start = `timeout ${FORGOTTEN_S} ${command} < /dev/null > ${file} 2>&1 & echo $! > ${file}.pid; sleep 1`;
   return {

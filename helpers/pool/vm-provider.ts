@@ -43,7 +43,8 @@ export class VmProvider implements Provider {
   #lab: VmLab | undefined;
   /** The checkpoints of formed Swarms known so far, and those being made, by topology. */
   readonly #swarms = new Map<string, Promise<Checkpoint<SwarmFacts>>>();
-  #dead: string | null = null;
+  /** How the first guest died that did, with its console. */
+  #dead: Promise<string> | undefined;
   readonly #closed = new AbortController();
   /** By slot. */
   readonly #restoredLast = new Map<number, Checkpoint<SwarmFacts>>();
@@ -69,7 +70,7 @@ export class VmProvider implements Provider {
     { slot, stack, topology: wanted }: LeaseRequest,
     progress: (line: string) => void,
   ): Promise<Lease> {
-    this.#requireAlive();
+    await this.#requireAlive();
     await this.release(slot);
     const lab = this.#requireLab();
     const topology = this.#topology(wanted);
@@ -90,7 +91,7 @@ export class VmProvider implements Provider {
   }
 
   async keep(slot: number, stack: string, progress: (line: string) => void): Promise<Lease> {
-    this.#requireAlive();
+    await this.#requireAlive();
     const lab = this.#requireLab();
     const lent = this.#lent.get(slot);
     if (!lent) throw new Inconclusive('suite', `slot ${slot} has no lab to keep`);
@@ -117,7 +118,7 @@ export class VmProvider implements Provider {
       pid: vm.machine.pid ?? null,
       ...lease,
     }));
-    return { provider: 'vm', dead: this.#dead, labs };
+    return { provider: 'vm', dead: (await this.#dead) ?? null, labs };
   }
 
   async close(): Promise<void> {
@@ -206,11 +207,12 @@ export class VmProvider implements Provider {
     const lease = { host: engine.host, consoles: folder, logs: logPlaces(vm, swarm), engine, swarm };
     const lent = { vm, topology, lease };
     this.#lent.set(slot, lent);
-    void vm.machine.exit.then(async (how) => {
+    void vm.machine.exit.then((how) => {
       if (this.#closed.signal.aborted || this.#lent.get(slot) !== lent) return;
       // Known at once: whoever lost a shell by it asks in the same moment.
-      this.#dead = `the lab of slot ${slot} died: ${how}`;
-      this.#dead += `\nconsole:\n${await lent.vm.machine.consoleTail()}`;
+      this.#dead ??= vm.machine
+        .consoleTail()
+        .then((tail) => `the lab of slot ${slot} died: ${how}\nconsole:\n${tail}`);
     });
     return lease;
   }
@@ -278,8 +280,9 @@ export class VmProvider implements Provider {
     return this.#lab;
   }
 
-  #requireAlive(): void {
-    if (this.#dead) throw new Inconclusive('lab', this.#dead);
+  async #requireAlive(): Promise<void> {
+    const dead = await this.#dead;
+    if (dead) throw new Inconclusive('lab', dead);
   }
 
   async #timed<T>(what: 'lab' | 'swarm', run: () => Promise<T>): Promise<T> {

@@ -91,6 +91,14 @@ function script(
 
 /** Runs a script with a `docker`, an `ssh` and a `sleep` that only write down how they were called. */
 async function run(text: string, env: Record<string, string> = {}): Promise<string[]> {
+  return (await ran(text, env)).calls;
+}
+
+/** The same, and what the script says of itself. */
+async function ran(
+  text: string,
+  env: Record<string, string> = {},
+): Promise<{ calls: string[]; stderr: string }> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'swarmproof-repro-'));
   try {
     const fake = [
@@ -105,6 +113,7 @@ async function run(text: string, env: Record<string, string> = {}): Promise<stri
       '  *ContainerStatus.ContainerID*) echo abcdef ;;',
       '  *"node inspect -f {{.Description.Hostname}}"*) echo host-2 ;;',
       '  *VirtualIPs*) echo 10.9.9.9/24 ;;',
+      '  "swarm join-token"*) echo SWMTKN-1-abc-secret ;;',
       '  "berlin-1 docker inspect"*State.Pid*) echo 254 ;;',
       '  "inspect"*State.Pid*) echo 4712 ;;',
       '  "berlin-1 docker inspect"*IPAddress*) echo 172.18.0.77 ;;',
@@ -118,11 +127,11 @@ async function run(text: string, env: Record<string, string> = {}): Promise<stri
       await chmod(path.join(folder, name), 0o755);
     }
     const { PATH } = process.env;
-    await execa('sh', ['-eu', '-c', text], {
+    const { stderr } = await execa('sh', ['-eu', '-c', text], {
       env: { PATH: `${folder}:${PATH}`, IMAGE: '', ...env },
       extendEnv: false,
     });
-    return (await readFile(path.join(folder, 'calls'), 'utf8')).trimEnd().split('\n');
+    return { calls: (await readFile(path.join(folder, 'calls'), 'utf8')).trimEnd().split('\n'), stderr };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -323,6 +332,22 @@ test('the network of the mesh is removed without a question', async () => {
         .includes(line),
       line,
     );
+});
+
+test('a node joins by the token of that Swarm, which the script does not print', async () => {
+  const join = {
+    ListenAddr: '0.0.0.0:2377',
+    AdvertiseAddr: '192.168.83.21',
+    RemoteAddrs: ['192.168.83.11:2377'],
+  };
+  const asked: Step = [
+    'api w1',
+    `POST /swarm/join\n${JSON.stringify({ ...join, JoinToken: 'SWMTKN-of-then' })}`,
+  ];
+  const { calls, stderr } = await ran(script([asked]));
+  assert.match(calls.at(-1) ?? '', /^ssh\|w1\|docker swarm join --token=SWMTKN-1-abc-secret --listen-addr=/);
+  assert.match(stderr, /^--- w1: docker swarm join --token=SWMTKN-\.\.\. --listen-addr=/m);
+  assert.ok(!stderr.includes('secret'), stderr);
 });
 
 test('a request that was refused says how', () => {

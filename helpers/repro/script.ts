@@ -39,8 +39,8 @@ interface Line {
 /** Ours: what takes less than this is no waiting. */
 const WAIT_MS = 2000;
 
-/** After the stack is created. */
-const SET_UP = 'settle 5';
+/** After the stack is created: tasks are waited for as long as a slow machine takes (s). */
+const SET_UP = 'settle 5 300';
 
 /** The script of a clause that was judged. */
 export function reproScript(transcript: Transcript, told: Told): string {
@@ -148,7 +148,7 @@ function linesOf(entry: Entry, { known, byHand, limits, render }: Context): Line
 
 /** What was done to the machines that nodes are, which each reader does in a way of their own. */
 function byMachine(method: string, path: string): string {
-  if (method === 'POST' && /^\/networks\//.test(path))
+  if (method === 'POST' && /^\/networks\/(?:create|[^/]+\/connect)$/.test(path))
     return 'the nodes have a second network, made by hand: set their addresses there';
   return `done to the machines themselves, by hand: ${method} ${path}`;
 }
@@ -185,7 +185,7 @@ function lastOfEqual(lines: readonly Line[]): Line[] {
   );
 }
 
-/** Waits as long as the clause did, and on where services are not yet as they should be: not every Swarm is as fast. */
+/** Waits as long as the clause did, and up to five times that where services are not yet as they should be: not every Swarm is as fast, and some never are. */
 function withWaits(lines: readonly Line[]): string[] {
   let until = 0;
   return lines.flatMap(({ text, kind, at, until: end, refused }) => {
@@ -235,7 +235,8 @@ const OUTSIDER_ADDRESS = "OUTSIDER_ADDRESS=${OUTSIDER_ADDRESS:-$(hostname -I | c
 
 /** Functions of the script, by name; only those that it uses are in it. */
 const FUNCTIONS: Record<string, string> = {
-  on: 'on() { echo "--- $1: $2" >&2; if [ "$1" = here ]; then sh -c "$2"; else ${ON:-ssh} "$1" "$2"; fi; }',
+  // What it says is pasted into reports: a token to join by is nobody's business.
+  on: 'on() { echo "--- $1: $2" | sed "s/SWMTKN-[^ ]*/SWMTKN-.../" >&2; if [ "$1" = here ]; then sh -c "$2"; else ${ON:-ssh} "$1" "$2"; fi; }',
   address: `address() { docker node inspect -f '{{.Status.Addr}}' "$1"; }`,
   host_address: `host_address() { getent ahostsv4 "$1" | awk '{ print $1; exit }'; }`,
   network_id: `network_id() { docker network inspect -f '{{.Id}}' "$1"; }`,
@@ -255,7 +256,7 @@ done; }`,
   in_container: `in_container() { on "$1" "nsenter --net=/proc/$(engine "$1" "inspect -f '{{.State.Pid}}' $2")/ns/net $3"; }`,
   settled: `settled() { docker service ls --format '{{.Replicas}}' 2>/dev/null | awk -F '[/ ]' '$1 != $2 { exit 1 }' &&
   ! docker service inspect -f '{{with .UpdateStatus}}{{.State}}{{end}}' $(docker service ls -q 2>/dev/null) 2>/dev/null | grep -q '^updating$'; }`,
-  settle: `settle() { sleep "$1"; settled && return; i=0; until settled || [ $i -ge 300 ]; do sleep 1; i=$((i + 1)); done; sleep 5; }`,
+  settle: `settle() { sleep "$1"; settled && return; i=0; until settled || [ $i -ge "\${2:-$((5 * $1))}" ]; do sleep 1; i=$((i + 1)); done; sleep 5; }`,
 };
 
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: they are of sh

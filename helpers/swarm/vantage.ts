@@ -142,7 +142,7 @@ export class Vantage {
       `( ${command} & echo $! > pid; wait $!; echo $? > status ) > out 2>&1 &`,
       'until [ -s out ] || [ -s status ]; do sleep 0.05; done; echo "$folder"',
     ].join('\n');
-    const byHand = plain().map(besideByHand);
+    const byHand = plain().map((one) => besideByHand(this.name, one));
     const folder = (await this.must(`sh -c ${quote(script)}`, () => byHand.map(({ begin }) => begin))).trim();
     const end = async (lastMs: number, { stop = true } = {}) => {
       const script = [

@@ -140,7 +140,7 @@ async function takeAll(swarm: Swarm, free: number): Promise<string[]> {
   return names;
 }
 
-/** One in eight gets an address of IPv6 (of a Go map's two entries the second comes first so often): fewer than two of so many, 1 of 10,000 times. */
+/** One in eight gets an address of IPv6 (of a Go map's two entries the second comes first so often): fewer than two of so many, 1 of 25,000 times. */
 const MOST_TAKERS = 96;
 
 test(

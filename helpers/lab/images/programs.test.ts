@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { after, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import * as dnsPacket from 'dns-packet';
 import { execa } from 'execa';
 import fc from 'fast-check';
@@ -20,6 +20,7 @@ import {
   probeArgv,
   type SampleOf,
 } from '../../observe/probe.ts';
+import { until } from '../../waiting.ts';
 
 const WORKLOAD = path.join(import.meta.dirname, 'workload.pl');
 const PROBE = path.join(import.meta.dirname, 'probe.pl');
@@ -147,12 +148,36 @@ async function raw(to: string, ...pieces: string[]): Promise<string> {
   socket.setEncoding('latin1').on('data', (chunk) => {
     text += chunk;
   });
-  for (const piece of pieces) {
-    socket.write(piece);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+  // Each piece goes out by itself, and is read before the next.
+  socket.setNoDelay(true);
+  await once(socket, 'connect');
+  const port = Number(to.split(':')[1]);
+  for (const [i, piece] of pieces.entries()) {
+    const read = async () => !(await tcpEnd({ local: port, remote: socket.localPort }))?.queued || undefined;
+    if (i > 0) await until('the piece before is read', read, { withinMs: 5000, everyMs: 2 });
+    await promisify<string, void>(socket.write).call(socket, piece);
   }
   await closed;
   return text;
+}
+
+/** An end of TCP on this machine, see proc_net_tcp(5). */
+interface TcpEnd {
+  /** Bytes that nobody has read; connections that nobody has accepted, where the port listens. */
+  queued: number;
+  timer: string;
+}
+
+/** The first end of TCP with these ports; the other end of one that listens is at 0. */
+async function tcpEnd(ports: { local?: number; remote?: number | undefined }): Promise<TcpEnd | undefined> {
+  const has = (address: string | undefined, port: number | undefined) =>
+    port === undefined || address?.endsWith(`:${port.toString(16).toUpperCase().padStart(4, '0')}`);
+  const tables = await Promise.all(['tcp', 'tcp6'].map((name) => fs.readFile(`/proc/net/${name}`, 'utf8')));
+  const rows = tables.flatMap((table) => table.split('\n')).map((row) => row.trim().split(/\s+/));
+  const row = rows.find(
+    ([, local, remote]) => remote && has(local, ports.local) && has(remote, ports.remote),
+  );
+  return row && { queued: Number.parseInt(row[4]?.split(':')[1] ?? '', 16), timer: row[5] ?? '' };
 }
 
 function dial(to: string): net.Socket {
@@ -505,9 +530,10 @@ test('connections that wait to be accepted when a drain begins are served', LIMI
   await using workload = await Workload.start({ DRAIN_MS: '5000' });
   workload.kill('SIGSTOP');
   const waiting = getJson(workload.url('/'));
-  const socket = dial(workload.at(80)); // connected after the fetch began, so both are in the queue by then
-  await once(socket, 'connect');
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  const socket = dial(workload.at(80));
+  const both = async () =>
+    (await tcpEnd({ local: workload.base + 80, remote: 0 }))?.queued === 2 || undefined;
+  await until('both wait to be accepted', both, { withinMs: 5000, everyMs: 2 });
   workload.kill('SIGTERM');
   workload.kill('SIGCONT');
   assert.equal((await waiting).container, 'c1');
@@ -722,22 +748,23 @@ test('held connections that break', LIMIT, async () => {
 });
 
 test('a held connection whose peer is silent is asked after', LIMIT, async () => {
-  // What the kernel does then shows in its timer: /proc/net/tcp has 02 for keepalive, and when it is due, in hundredths of a second.
+  // What the kernel does then shows in its timer: 02 is that for keepalive, followed by when it is due, in hundredths of a second.
   await using workload = await Workload.start();
   const run = execa(
     'perl',
     probeArgv(PROBE, { kind: 'hold', to: workload.at(9000), ms: 2000, everyMs: 60_000, keepaliveS: 40 }),
   );
   await once(run.stdout, 'data');
-  const port = Number(workload.at(9000).split(':')[1]).toString(16).toUpperCase().padStart(4, '0');
-  const timer = async () => {
-    const rows = (await fs.readFile('/proc/net/tcp', 'utf8'))
-      .split('\n')
-      .map((row) => row.trim().split(/\s+/));
-    return rows.find(([, , peer]) => peer?.endsWith(`:${port}`))?.[5] ?? 'no connection';
-  };
-  while ((await timer()).startsWith('0') && !(await timer()).startsWith('02')) await pause(20);
-  const [kind, due = ''] = (await timer()).split(':');
+  // Until what it sent first is acknowledged the timer is one for that.
+  const timer = await until(
+    'the timer of the connection is one for keepalive',
+    async () => {
+      const end = await tcpEnd({ remote: workload.base + 9000 });
+      return end?.timer.startsWith('02') ? end.timer : undefined;
+    },
+    { withinMs: 1500, everyMs: 20 },
+  );
+  const [kind, due = ''] = timer.split(':');
   assert.equal(kind, '02');
   assert.ok(Number.parseInt(due, 16) <= 4000);
   await run;
