@@ -66,6 +66,8 @@ export class Known {
   readonly #containers = new Map<string, TaskName | Plain>();
   /** Names of networks that carried the routing mesh. */
   readonly ingress = new Set<string>(['ingress']);
+  /** Tasks of the last list whose service or node has no name yet. */
+  #unplaced: JsonObject[] = [];
   readonly #second = new Map<string, string>();
   readonly #names: readonly string[];
 
@@ -102,7 +104,11 @@ export class Known {
       [of(/^\/tasks$/), (one) => this.#task(one)],
     ];
     const [, learn] = learnt.find(([about]) => about) ?? [];
+    if (path === '/tasks') this.#unplaced = [];
     if (learn) for (const one of all) learn(one);
+    // They are asked for side by side, so the tasks may have come before what their services and nodes are called.
+    if (/^\/(?:services|nodes)(?:\/|$)/.test(path))
+      for (const one of this.#unplaced.splice(0)) this.#task(one);
   }
 
   /** Nodes that were put on a second network have an address there that is their machine's own. */
@@ -169,8 +175,11 @@ export class Known {
       NetworksAttachments?: { Network: { Spec: { Name: string } }; Addresses?: string[] }[];
     };
     const service = this.#services.get(task.ServiceID ?? '')?.name;
-    if (!service) return;
-    const node = this.#nodes.get(task.NodeID ?? '') ?? '';
+    const node = task.NodeID ? this.#nodes.get(task.NodeID) : '';
+    if (service === undefined || node === undefined) {
+      this.#unplaced.push(one);
+      return;
+    }
     const name = { service, slot: task.Slot ? `${task.Slot}` : variable(node) };
     const { PID, ContainerID } = task.Status?.ContainerStatus ?? {};
     if (PID) this.#pids.set(`${node} ${PID}`, name);

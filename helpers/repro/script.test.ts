@@ -71,8 +71,12 @@ type Step = [to: string, ask: string, more?: Partial<Entry>];
 function script(
   steps: readonly Step[],
   parts = stack(network('front', { Attachable: true }), service('web', { replicas: 2 })),
+  before = view,
 ) {
-  const asked = [...view.map(([ask, answer]): Step => ['api m1', ask, { answer: answer as Json }]), ...steps];
+  const asked = [
+    ...before.map(([ask, answer]): Step => ['api m1', ask, { answer: answer as Json }]),
+    ...steps,
+  ];
   const entries = asked.map(
     ([to, ask, more], i): Entry => ({ to, ask, at: i * 10, ms: 5, order: i, ...more }),
   );
@@ -196,6 +200,15 @@ test('a look from a task finds the task, its process and the virtual IP of that 
   assert.deepEqual(await done([['shell w2', ask, { plain }]]), [
     'ssh|host-2|nsenter --net=/proc/4711/ns/net curl -sS -m 5 -H "Connection: close" "http://10.9.9.9:80/#[1-4]"',
   ]);
+});
+
+test('a task is known in whatever order a Swarm was asked for what it has', async () => {
+  const look: Step = ['shell w2', 'nsenter --net=/proc/385/ns/net ping 10.0.2.6'];
+  for (const order of [view, view.toReversed()]) {
+    const asked = order.map(([ask, answer]): Step => ['api m1', ask, { answer: answer as Json }]);
+    const text = script([...asked, look], undefined, []);
+    assert.ok(text.split('\n').includes(`in_task web 2 'ping '"$(task_address web 2 front)"`), text);
+  }
 });
 
 test('a look at a balancer finds its namespace', async () => {
