@@ -79,7 +79,7 @@ export interface UdpRequest extends Shared {
 export interface HoldRequest extends Shared {
   kind: 'hold';
   to: string | readonly string[];
-  /** How long a connection is held. */
+  /** How long a connection is held, from when it was asked for; it carries one line however late it opens. */
   ms: number;
   /** How often it carries a line, 1000 unless given. */
   everyMs?: number;

@@ -36,8 +36,9 @@
 #         after C queries (default 100: the engine answers no more than 128 on one).
 # udp     `container` and `peer` from the answer. Only the answer to this very payload counts.
 # hold    connection `i` gives an `event` open, an echo for each line `k` with `container`, and close when --ms is over
-#         and nothing is outstanding, or with an error: the error of lines still outstanding, too. With --keepalive-s the
-#         kernel asks after the peer when nothing was heard for K s, and again each K s (SO_KEEPALIVE).
+#         and nothing is outstanding, or with an error: the error of lines still outstanding, too. Line 0 is sent
+#         however late it opens. With --keepalive-s the kernel asks after the peer when nothing was heard for K s, and
+#         again each K s (SO_KEEPALIVE).
 # ping    the echo reply with this very id and number from the address asked; it needs the right to raw sockets.
 #
 # It runs on perl-base alone, and its start is paid for under CPU emulation. Loading Socket takes as long as a whole run
@@ -483,7 +484,8 @@ sub held {
     my $next;
     $next = sub {
         my $now = clock(1);
-        if ($stopped || $now - $begun >= $opt{ms}) { $timer = undef; return %sent || $end->() }
+        # However long it took to connect, a line is sent.
+        if ($stopped || $k && $now - $begun >= $opt{ms}) { $timer = undef; return %sent || $end->() }
         my $n = $k++;
         $sent{$n} = [clock(0), $now, timer($now + $opt{'timeout-ms'}, sub {
             $echo->($n, error => 'timeout', phase => 'read');

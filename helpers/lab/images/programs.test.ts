@@ -726,6 +726,15 @@ test('held connections: open, echoes, close', LIMIT, async () => {
   assert.ok(close && close.ms >= 499 && close.ms < 2000);
 });
 
+test('a connection that opens after its time carries a line all the same', LIMIT, async () => {
+  await using workload = await Workload.start();
+  const samples = succeeded(await probe({ kind: 'hold', to: workload.at(9000), ms: 0 }));
+  assert.deepEqual(
+    samples.map(({ event }) => event),
+    ['open', 'echo', 'close'],
+  );
+});
+
 test('held connections that break', LIMIT, async () => {
   const words = (samples: SampleOf<{ kind: 'hold'; to: string; ms: number }>[]) =>
     samples.map((s) => `${s.event}${failed(s) ? ` ${s.phase} ${s.error}` : ''}`);
