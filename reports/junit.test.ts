@@ -43,3 +43,7 @@ test('a run that judged nothing is an error, not an empty success', () => {
     /tests="1" failures="0" errors="1".*<error message="setup-failed".*>no such kernel</s,
   );
 });
+
+test('a shard that no clause fell to is no error', () => {
+  assert.match(junitXml(exampleVerdict([], { cells: [] })), /tests="0" failures="0" errors="0"/);
+});

@@ -3,7 +3,7 @@ import type { ClauseVerdict, VerdictFile } from '../helpers/verdict/model.ts';
 /**
  * The verdict as JUnit XML: fail is a failure, inconclusive an error, skipped and expected-fail are skipped. (The
  * runner's own JUnit reporter knows only whether a test went as expected, so it would call a test that judged nothing
- * a success.) Cells are suites; a run without clauses holds one case that says why.
+ * a success.) Cells are suites; a run that broke before any clause holds one case that says why.
  */
 export function junitXml({ run, cells, clauses, time }: VerdictFile): string {
   const suites = cells.map(({ name }) =>
@@ -12,8 +12,10 @@ export function junitXml({ run, cells, clauses, time }: VerdictFile): string {
       clauses.filter(({ cell }) => cell === name),
     ),
   );
-  if (clauses.length === 0) suites.push(suite('run', [], [runCase(run)]));
-  const counts = tally(clauses, clauses.length === 0 ? 1 : 0);
+  // A shard that no clause fell to is complete, and empty.
+  const broken = clauses.length === 0 && run.exitReason !== 'completed';
+  if (broken) suites.push(suite('run', [], [runCase(run)]));
+  const counts = tally(clauses, broken ? 1 : 0);
   const root = element('testsuites', { name: 'swarmproof', ...counts, time: seconds(time.total) }, suites);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${root}\n`;
 }

@@ -44,7 +44,10 @@ test('however much went wrong, the summary fits a terminal', () => {
 });
 
 test('a run without verdicts, or with open ones, is not called conforming', () => {
-  assert.match(summarise(exampleVerdict([]), places)[0] ?? '', /^INCONCLUSIVE: no clause was judged/);
+  const nothing = exampleVerdict([]);
+  const broken = { ...nothing, run: { ...nothing.run, exitReason: 'setup-failed' as const } };
+  assert.match(summarise(broken, places)[0] ?? '', /^INCONCLUSIVE: no clause was judged/);
+  assert.match(summarise(nothing, places)[0] ?? '', /^NOTHING JUDGED: no clause was selected/);
   const open = exampleClause({ verdict: 'inconclusive', reason: 'lab' });
   assert.match(summarise(exampleVerdict([open]), places)[0] ?? '', /^INCONCLUSIVE: 1 inconclusive/);
   assert.match(summarise(exampleVerdict([exampleClause({})]), places)[0] ?? '', /^CONFORMING: 1 pass/);

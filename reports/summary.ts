@@ -73,9 +73,13 @@ function headline({ run, totals, clauses, time }: VerdictFile): string {
   const counts = VERDICTS.filter((verdict) => totals[verdict] > 0).map(
     (verdict) => `${totals[verdict]} ${verdict}`,
   );
+  const completed = run.exitReason === 'completed';
+  // Nothing is open where nothing was asked for: of more shards than spec files some are empty.
+  if (completed && clauses.length === 0)
+    return `NOTHING JUDGED: no clause was selected, in ${duration(time.total)}`;
   const outcome = clauses.length === 0 ? 'no clause was judged' : counts.reverse().join(', ');
-  const end = run.exitReason === 'completed' ? '' : ` [${run.exitReason}]`;
-  const open = clauses.length === 0 || totals.inconclusive > 0 || run.exitReason !== 'completed';
+  const end = completed ? '' : ` [${run.exitReason}]`;
+  const open = totals.inconclusive > 0 || !completed;
   const word = totals.fail > 0 ? 'NOT CONFORMING' : open ? 'INCONCLUSIVE' : 'CONFORMING';
   return `${word}: ${outcome} in ${duration(time.total)}${end}`;
 }
