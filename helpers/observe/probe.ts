@@ -237,6 +237,8 @@ const Started = {
   at: z.number(),
   /** How long it took. */
   ms: z.number().min(0),
+  /** So much of it the probe itself stood still, as it does when the whole lab does; absent for none. No time-out counts it. */
+  lostMs: z.number().optional(),
   /** The endpoint asked. */
   to: z.string(),
 };

@@ -3,6 +3,7 @@ import {
   addressesIn,
   addressesOf,
   assume,
+  awake,
   type DnsAnswer,
   type DnsSample,
   EMBEDDED_DNS,
@@ -169,7 +170,9 @@ test(
     for (const sample of meanwhile) {
       const due = Object.values(names).map((addresses) => ['NOERROR', ...addresses.toSorted()].join(' '));
       expect(answer(sample), 'an own name while others wait').toBe(due[sample.q]);
-      expect(sample.ms, 'time an own name takes while others wait (ms)').toBeLessThan(OURS.promptAnswerMs);
+      expect(awake(sample), 'time an own name takes while others wait (ms)').toBeLessThan(
+        OURS.promptAnswerMs,
+      );
     }
     expect([...new Set(waiting.map(answer))], 'what is said in the end').toEqual(['SERVFAIL']);
     expect(Math.max(...waiting.map(({ ms }) => ms)), 'time until that is said (ms)').toBeLessThan(
@@ -177,7 +180,7 @@ test(
     );
 
     expect(internal.map(answer), 'what is said on an internal network').toEqual(['SERVFAIL']);
-    expect(first(internal).ms, 'time until that is said (ms)').toBeLessThan(OURS.promptAnswerMs);
+    expect(awake(first(internal)), 'time until that is said (ms)').toBeLessThan(OURS.promptAnswerMs);
     const reached = (await upstream.queries()).filter(({ name }) => name === upstreamName(8));
     expect(reached, 'queries that came out of an internal network').toEqual([]);
   }),

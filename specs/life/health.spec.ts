@@ -5,7 +5,6 @@ import {
   answeredBy,
   balancersOverTime,
   converge,
-  currentPace,
   endpoint,
   failed,
   first,
@@ -16,6 +15,7 @@ import {
   meanwhile,
   namesOverTime,
   networkIn,
+  paceNow,
   pass,
   type Swarm,
   sameMembers,
@@ -111,7 +111,7 @@ test(
         await noteStates();
         wellAt.push(await setHealth(swarm, other, 'up'));
         await converge('the other runs, too', run(2), OURS.taskReplaced);
-        await pass(PROMISED.namesFollowTasks.withinMs);
+        await pass(PROMISED.namesFollowTasks.withinMs * (await paceNow()));
         await noteStates();
       },
       (all) => evidence('names and tables all the while', all),
@@ -132,6 +132,7 @@ test(
     }
     const heardFirst = (node: string, address: string) =>
       names[node]?.find((sample) => !failed(sample) && addressesIn(sample).includes(address))?.at;
+    const slowest = await paceNow();
     for (const [i, task] of lives.entries()) {
       const seen = [
         ...[front, ingress].flatMap((network) =>
@@ -151,7 +152,7 @@ test(
         const late = Number(at) - task.changedAt;
         expect(Number(at) - Number(wellAt[i]), `ms from being made well to ${where}`).toBeGreaterThan(0);
         expect(late, `ms from running to ${where}`).toBeLessThan(
-          PROMISED.namesFollowTasks.withinMs * currentPace(),
+          PROMISED.namesFollowTasks.withinMs * slowest,
         );
       }
     }
@@ -212,6 +213,7 @@ test(
       'failed 137',
     );
     expect(killed?.error, 'why that task failed').toContain('unhealthy');
+    const slowest = await paceNow();
     for (const task of tasks) {
       const address = task.addresses.front ?? 'none';
       const failedAt = first((task.life?.checks ?? []).filter(({ exitCode }) => exitCode !== 0)).at;
@@ -240,7 +242,7 @@ test(
         expect(
           Number(at) - failedAt,
           `ms from the failed check of ${task.containerName} to ${where} without it`,
-        ).toBeLessThan(PROMISED.illTaskLeavesMs * currentPace());
+        ).toBeLessThan(PROMISED.illTaskLeavesMs * slowest);
         expect(Number(at), `when ${where} was without ${task.containerName}, before its end`).toBeLessThan(
           Number(task.life?.finishedAt),
         );

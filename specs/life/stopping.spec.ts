@@ -3,7 +3,6 @@ import {
   allAnswered,
   balancersOverTime,
   converge,
-  currentPace,
   ECHO_PORT,
   endpoint,
   failed,
@@ -13,6 +12,7 @@ import {
   ingressNetwork,
   meanwhile,
   networkIn,
+  paceNow,
   parseWorkloadLog,
   sameMembers,
   serviceIn,
@@ -179,6 +179,7 @@ test(
     );
     await evidence('old tasks and their logs', ended);
 
+    const slowest = await paceNow();
     for (const { name, signal, graceMs, exitCode, task, log } of ended) {
       const signals = log.filter((one) => one.event === 'signal');
       expect(
@@ -190,7 +191,7 @@ test(
       expect(
         Math.abs(lasted - graceMs),
         `${name} lived ${lasted} ms after its signal, off ${graceMs} ms by`,
-      ).toBeLessThan(PROMISED.graceToleranceMs * currentPace());
+      ).toBeLessThan(PROMISED.graceToleranceMs * slowest);
     }
   }),
 );

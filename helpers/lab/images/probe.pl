@@ -23,7 +23,8 @@
 # An IPv6 address with a port is written [::1]:80. The port of a DNS server is 53 unless given.
 #
 # Fields of every record: `i` counts the operations from 0, `at` is its start in epoch ms, `ms` what it took, `to` the
-# address asked, `source` the address it was asked from, and if it failed
+# address asked, `source` the address it was asked from, `lostMs` how much of `ms` the probe itself stood still (left out
+# for none; no time-out counts it), and if it failed
 #   error   refused timeout reset unreachable closed (ended before the answer did) malformed (not the protocol) denied
 #           (a local rule) toobig (a datagram) address (cannot bind it) other (see `detail`); in `name` also rcode (see
 #           `rcode`) and nodata
@@ -62,6 +63,7 @@ sub TCP_KEEPINTVL () { 5 }
 sub AT_ONCE ()      { 0x40 | 0x4000 }    # MSG_DONTWAIT | MSG_NOSIGNAL
 sub EAGAIN ()       { 11 }
 sub EINPROGRESS ()  { 115 }
+sub NAP ()          { 250 }              # see turn
 
 my %ERROR = (
     1   => 'denied',      13  => 'denied',         # EPERM EACCES
@@ -103,6 +105,8 @@ my $clock_gettime;    # see clock
 my $stopped;
 $SIG{$_} = sub { $stopped = 1 } for 'TERM', 'INT';
 my (%watched, %timers);
+my ($awake, @stalls);    # when the loop last ran; [when it ran again, how long it had not] (monotonic ms)
+$awake = clock(1);
 $RUN{ $ARGV[0] }->();
 exit 0;
 
@@ -179,7 +183,7 @@ sub name {
             my @dns = (dnsMs => $facts{ms}, answers => $ips, first => $ips->[0]);
             return get($i, endpoint("[$ips->[0]]", $opt{port}), $done, @dns) if @$ips;
             record(
-                i => $i, %facts{qw(at ms source)}, to => $server->{text}, @dns,
+                i => $i, %facts{qw(at ms lostMs source)}, to => $server->{text}, @dns,
                 error => $error || $facts{error}, rcode => $rcode, detail => $facts{detail}, phase => 'dns',
             );
             $done->();
@@ -197,7 +201,7 @@ sub dns {
         $ask->($i, $server, with_id($queries[$which], $i), sub {
             my ($answer, %facts) = @_;
             record(
-                i => $i, q => $which, %facts{qw(at ms source)}, to => $server->{text}, proto => $opt{proto},
+                i => $i, q => $which, %facts{qw(at ms lostMs source)}, to => $server->{text}, proto => $opt{proto},
                 answer => defined $answer ? unpack('H*', $answer) : undef, %facts{qw(error detail phase)},
             );
             $done->();
@@ -215,7 +219,7 @@ sub udp {
             my ($answer, %facts) = @_;
             my ($container, $peer) = defined $answer ? $answer =~ $form : ();
             record(
-                i => $i, %facts{qw(at ms source)}, to => $to[$which]{text}, container => $container, peer => $peer,
+                i => $i, %facts{qw(at ms lostMs source)}, to => $to[$which]{text}, container => $container, peer => $peer,
                 %facts{qw(error detail phase)},
             );
             $done->();
@@ -272,7 +276,8 @@ sub get {
             i => $i, at => $at, ms => defined $ms ? $ms : clock(1) - $begun, connectMs => $connect_ms,
             source => $source, to => $to->{text}, path => $opt{path}, status => $status,
             (map { $_ => $seen{$_} && \$seen{$_} } qw(container peer local)),
-            bytes => $status && $bytes, @more, error => $error, @detail, phase => $error && $phase,
+            bytes => $status && $bytes, lostMs => lost($begun), @more, error => $error, @detail,
+            phase => $error && $phase,
         );
         $done->();
     };
@@ -301,7 +306,7 @@ sub get {
         if (defined $length && $bytes >= $length && !defined $ms) {
             $ms = clock(1) - $begun;
             cancel($timer);    # the server closes first, so that this port is free for another connection
-            $timer = timer(clock(1) + 250, $end);
+            $timer = timer(clock(1) + ($opt{'source-port'} ? $opt{'timeout-ms'} : 250), $end);
         }
     };
     my $request = "GET $opt{path} HTTP/1.1\r\nHost: $to->{text}\r\nConnection: close\r\n\r\n";
@@ -326,8 +331,8 @@ sub datagram {
         my ($answer, $error, @detail) = @_;
         hang_up($fh, $timer);
         $then->(
-            $answer, at => $at, ms => clock(1) - $begun, source => $source, error => $error, @detail,
-            phase => $error && $phase,
+            $answer, at => $at, ms => clock(1) - $begun, lostMs => lost($begun), source => $source,
+            error => $error, @detail, phase => $error && $phase,
         );
     };
     return $end->(undef, error($errno))  if $errno;
@@ -351,8 +356,8 @@ sub echo_request {
         my ($error, @detail) = @_;
         hang_up($fh, $timer);
         record(
-            i => $i, at => $at, ms => clock(1) - $begun, to => ip_text($to->{ip}), error => $error, @detail,
-            phase => $error && $phase,
+            i => $i, at => $at, ms => clock(1) - $begun, lostMs => lost($begun), to => ip_text($to->{ip}),
+            error => $error, @detail, phase => $error && $phase,
         );
         $done->();
     };
@@ -394,8 +399,8 @@ sub ask_pipelined {
         cancel($timer);
         delete $on->{waiting}{$id};
         $then->(
-            $answer, at => $at, ms => clock(1) - $begun, source => $on->{source}, error => $error, @detail,
-            phase => $error && $on->{phase},
+            $answer, at => $at, ms => clock(1) - $begun, lostMs => lost($begun), source => $on->{source},
+            error => $error, @detail, phase => $error && $on->{phase},
         );
         retire($on) if $error || $on->{retired};
     };
@@ -463,7 +468,10 @@ sub held {
         my ($n, @more) = @_;
         my ($sent_at, $sent, $timer) = @{ delete $sent{$n} };
         cancel($timer);
-        record(i => $i, event => 'echo', k => $n, at => $sent_at, ms => clock(1) - $sent, to => $to->{text}, @more);
+        record(
+            i => $i, event => 'echo', k => $n, at => $sent_at, ms => clock(1) - $sent, lostMs => lost($sent),
+            to => $to->{text}, @more,
+        );
     };
     my $end = sub {
         my ($error, @detail) = @_;
@@ -471,7 +479,8 @@ sub held {
         hang_up($fh, $timer);
         $echo->($_, @failure) for sort { $a <=> $b } keys %sent;
         record(
-            i => $i, event => 'close', at => $at, ms => clock(1) - $begun, source => $source, to => $to->{text}, @failure,
+            i => $i, event => 'close', at => $at, ms => clock(1) - $begun, lostMs => lost($begun), source => $source,
+            to => $to->{text}, @failure,
         );
         $done->();
     };
@@ -484,15 +493,18 @@ sub held {
     my $next;
     $next = sub {
         my $now = clock(1);
-        # However long it took to connect, a line is sent.
-        if ($stopped || $k && $now - $begun >= $opt{ms}) { $timer = undef; return %sent || $end->() }
+        # However late the loop comes by, as many lines are sent as there is time for, and one at least.
+        my $every = $opt{'every-ms'} || 1;
+        my $over  = $k && $k * $every >= $opt{ms};
+        if ($stopped || $over && $now - $begun >= $opt{ms}) { $timer = undef; return %sent || $end->() }
+        if ($over) { $timer = timer($begun + $opt{ms}, $next); return }
         my $n = $k++;
         $sent{$n} = [clock(0), $now, timer($now + $opt{'timeout-ms'}, sub {
             $echo->($n, error => 'timeout', phase => 'read');
             $end->() if !$timer && !%sent;
         })];
         defined send $fh, "$n\n", AT_ONCE or return $end->(error($! + 0));
-        $timer = timer(least($now + ($opt{'every-ms'} || 1), $begun + $opt{ms}), $next);
+        $timer = timer($k * $every < $opt{ms} ? $now + $every : $begun + $opt{ms}, $next);
     };
     my $read = sub {
         my $ok = recv $fh, my $data, 65_536, AT_ONCE;
@@ -510,7 +522,10 @@ sub held {
         return $end->(error($errno)) if $errno;
         cancel($timer);
         $phase = 'read';
-        record(i => $i, event => 'open', at => $at, ms => clock(1) - $begun, source => $source, to => $to->{text});
+        record(
+            i => $i, event => 'open', at => $at, ms => clock(1) - $begun, lostMs => lost($begun), source => $source,
+            to => $to->{text},
+        );
         watch($fh, $read);
         $next->();
     });
@@ -584,7 +599,18 @@ sub cancel {
     @$timer = (0, sub { });    # breaks the circle through its closure
 }
 
-# Waits for the next thing to happen, or for this time, and does what is due.
+# How much of the time since then (monotonic) this program stood still, as it does when the whole machine does (ms); undef
+# for none.
+sub lost {
+    my ($since) = @_;
+    my $sum = 0;
+    for (@stalls) { my ($end, $ms) = @$_; $sum += least($ms, $end - $since) if $end > $since }
+    return $sum || undef;
+}
+
+# Waits for the next thing to happen, or for this time, and does what is due. What is due because the program stood still
+# gets that time on top: whoever is asked may have stood still, too. No wait is longer than NAP; one that took longer than
+# asked by more than that was a stall.
 sub turn {
     my ($until) = @_;
     my ($readable, $writable) = ('', '');
@@ -593,8 +619,16 @@ sub turn {
         vec($writable, fileno $_->[0], 1) = 1 if $_->[2];
     }
     for (values %timers) { $until = $_->[0] if !defined $until || $_->[0] < $until }
-    my $wait = defined $until ? $until - clock(1) : undef;
-    my $ready = select $readable, $writable, undef, defined $wait ? ($wait > 0 ? $wait / 1000 : 0) : undef;
+    my $before = clock(1);
+    my $wait = defined $until ? least($until - $before, NAP) : NAP;
+    $wait = 0 if $wait < 0;
+    my $ready = select $readable, $writable, undef, $wait / 1000;
+    my $stall = clock(1) - $awake - $wait;
+    if ($stall > NAP) {
+        push @stalls, [clock(1), $stall];
+        $_->[0] += $stall for values %timers;
+    }
+    $awake = clock(1);
     if ($ready > 0) {
         for my $fd (sort { $a <=> $b } keys %watched) {
             for ([1, $readable], [2, $writable]) {
@@ -686,7 +720,7 @@ sub record {
         my $json =
               ref $value eq 'SCALAR'                      ? $$value
             : ref $value                                  ? '[' . join(',', map { text($_) } @$value) . ']'
-            : $key =~ /^(?:at|ms|connectMs|dnsMs)$/       ? sprintf('%.3f', $value)
+            : $key =~ /^(?:at|ms|lostMs|connectMs|dnsMs)$/ ? sprintf('%.3f', $value)
             : $key =~ /^(?:i|k|q|status|bytes|rcode)$/    ? $value
             :                                               text($value);
         push @pairs, "\"$key\":$json";

@@ -735,6 +735,35 @@ test('a connection that opens after its time carries a line all the same', LIMIT
   );
 });
 
+test('the time in which the probe itself stood still is no time-out, and is told', LIMIT, async () => {
+  const asked = Promise.withResolvers<net.Socket>();
+  await using server = await tcpServer(asked.resolve);
+  const request = { kind: 'http', to: server.at, timeoutMs: 1000 } as const;
+  const run = execa('perl', probeArgv(PROBE, request));
+  const socket = await asked.promise;
+  const state = async () => (await fs.readFile(`/proc/${run.pid}/stat`, 'utf8')).split(') ')[1]?.[0];
+  const becomes = (what: string) =>
+    until(`the probe is in state ${what}`, async () => ((await state()) === what ? true : undefined), {
+      withinMs: 5000,
+      everyMs: 10,
+    });
+  run.kill('SIGSTOP');
+  await becomes('T');
+  const began = performance.now();
+  await until('it stood still', async () => (performance.now() - began > 1500 ? true : undefined), {
+    withinMs: 5000,
+    everyMs: 100,
+  });
+  // Its own time-out is long over, and nothing is there to be read: it has to go on waiting.
+  run.kill('SIGCONT');
+  await becomes('S');
+  socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+  const [sample] = succeeded(parseSamples(request, (await run).stdout));
+  assert.ok(
+    sample && sample.ms > 1500 && Number(sample.lostMs) >= 1000 && Number(sample.lostMs) <= sample.ms,
+  );
+});
+
 test('held connections that break', LIMIT, async () => {
   const words = (samples: SampleOf<{ kind: 'hold'; to: string; ms: number }>[]) =>
     samples.map((s) => `${s.event}${failed(s) ? ` ${s.phase} ${s.error}` : ''}`);

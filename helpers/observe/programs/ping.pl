@@ -43,10 +43,13 @@ for my $i (0 .. $#targets) {
 }
 
 my $until = time + $seconds;
-while (%open && time <= $until) {
+while (%open) {
     my $readable = '';
     vec($readable, fileno $socket, 1) = 1;
-    next if !select $readable, undef, undef, 0.5;
+    if (!select $readable, undef, undef, 0.5) {
+        last if time > $until;    # asked only now: what came while this program stood still is read first
+        next;
+    }
     recv $socket, my $packet, 65_536, 0;
     my $ip = unpack('C', $packet) % 16 * 4;
     my $from = join '.', unpack 'x12 C4', $packet;
