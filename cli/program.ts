@@ -150,7 +150,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     .option('--sample <number>', 'so many, drawn by lot from as many areas as possible', whole)
     .option('--quick', 'draw the sample from those that took no longer than half of all did, by the record')
     .option('--seed <number>', 'draw as an earlier run did', whole)
-    .option('--blind', 'do one or two faults drawn by lot, and show whether the core clauses notice')
+    .option('--blind', 'do one or two faults drawn by lot, and show whether the clauses notice')
     .option('--list', 'say what would be done, and do nothing')
     .action(async (options: SabotageOptions) => {
       exit = await sabotage(readSettings(), options);

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
@@ -7,7 +8,7 @@ import { cellsOfRun } from '../helpers/lab/cells.ts';
 import type { Settings } from '../helpers/lab/settings.ts';
 import { choose, drawBlind, type Known, nameOf } from '../helpers/sabotage/choose.ts';
 import { PLAN_FILE, type Plan, SABOTAGE_FOLDER, writePlan } from '../helpers/sabotage/plan.ts';
-import { timeOfKills } from '../helpers/sabotage/record.ts';
+import { blindFile, blindSchema, timeOfKills } from '../helpers/sabotage/record.ts';
 import { loadSabotages, type Sabotage } from '../helpers/sabotage/sabotages.ts';
 import { OUT_DIR } from '../helpers/verdict/channel.ts';
 import { readProof } from '../reports/proof.ts';
@@ -30,7 +31,7 @@ export interface SabotageOptions {
 
 /**
  * `sabotage`: breaks Swarms on purpose and shows that the right clauses turn red; with `blind`, draws faults by lot and shows
- * whether the core clauses notice.
+ * whether the clauses notice.
  *
  * @returns the exit status: 0 when every sabotage was killed, or the damage noticed.
  * @throws UsageError for clauses and areas that are not there.
@@ -42,33 +43,65 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
     throw new UsageError('--blind draws its own faults: it takes --clause, --area and --seed alone.');
   if (options.quick && options.sample === undefined)
     throw new UsageError('--quick chooses what a sample is drawn from: it takes --sample.');
-  const quick = options.quick ? known() : undefined;
   const [clauses = [], areas = []] = [options.clause, options.area];
-  const plan: Plan = options.blind
-    ? {
-        seed,
-        clauses: unknowing(catalogue, clauses, areas),
-        proofs: [],
-        blind: drawBlind(members(cellsOfRun()[0]?.settings ?? settings), seed),
-      }
-    : planOf(
-        choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed, quick }),
-        seed,
-      );
-  const draft = plan.proofs.length > 0 && plan.clauses.find((id) => catalogue.get(id)?.draft);
+  if (options.blind) {
+    const blind = drawBlind(members(cellsOfRun()[0]?.settings ?? settings), seed);
+    return sabotageBlindly({ seed, blind, judging: unknowing(catalogue, clauses, areas) });
+  }
+  const quick = options.quick ? known() : undefined;
+  const plan = planOf(
+    choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed, quick }),
+    seed,
+  );
+  const draft = plan.clauses.find((id) => catalogue.get(id)?.draft);
   if (draft && settings.DRAFTS === 'no')
     throw new UsageError(`${draft} is a draft: set DRAFTS=yes to have it judged.`);
   if (options.list) {
     for (const name of plan.proofs) console.log(name);
     return 0;
   }
-  if (options.blind || options.sample !== undefined) console.log(`--seed ${seed} draws the same again.`);
+  if (options.sample !== undefined) console.log(againBy(seed));
+  return run(plan, titleOf(plan.clauses));
+}
+
+const againBy = (seed: number) => `--seed ${seed} draws the same again.`;
+
+/** Matches the titles of these clauses: a title begins with an id, and ends with tags. What has none of that form is no clause. */
+const titleOf = (clauses: readonly string[]) => `(^| )(${clauses.join('|')}) `;
+
+/** Has clauses judge Swarms that were broken by lot: first those that only look, then, if none has noticed, those that disturb. */
+async function sabotageBlindly({
+  seed,
+  blind,
+  judging,
+}: Pick<Plan, 'seed' | 'blind'> & { judging: ReturnType<typeof unknowing> }): Promise<number> {
+  console.log(againBy(seed));
+  const plan = { seed, blind, proofs: [] };
+  const { looking, disturbing } = judging;
+  const status = await run(
+    { ...plan, clauses: looking, part: 'looking' },
+    `${titleOf(looking)}(?!.*@disturbs)`,
+    ...UNTIL_NOTICED,
+  );
+  const file = path.join(OUT_DIR, SABOTAGE_FOLDER, blindFile(seed));
+  const found = existsSync(file) ? blindSchema.parse(JSON.parse(readFileSync(file, 'utf8'))) : undefined;
+  if (status !== 1 || found?.errors.length !== 0) return status;
+  return run(
+    { ...plan, clauses: disturbing, part: 'disturbing' },
+    `${titleOf(disturbing)}.*@disturbs`,
+    ...UNTIL_NOTICED,
+  );
+}
+
+/** The first red clause ends a blind run; clauses may all be of the other part. */
+const UNTIL_NOTICED = ['-x', '--pass-with-no-tests'];
+
+/** Runs the clauses whose title matches, on Swarms that are broken as planned. @returns the runner's exit status. */
+async function run(plan: Plan, which: string, ...words: string[]): Promise<number> {
   const folder = path.join(OUT_DIR, SABOTAGE_FOLDER);
   const file = writePlan(folder, plan);
   const runner = path.join(ROOT, 'node_modules', '@playwright', 'test', 'cli.js');
-  // A clause's title begins with its id; what has no title of that form is no clause.
-  const words = ['test', '--grep', `(^| )(${plan.clauses.join('|')}) `];
-  const run = execa(process.execPath, [runner, ...words, ...(options.blind ? ['-x'] : [])], {
+  const run = execa(process.execPath, [runner, 'test', '--grep', which, ...words], {
     cwd: ROOT,
     stdio: 'inherit',
     env: { [PLAN_FILE]: file, OUT_DIR: folder },
@@ -94,21 +127,28 @@ function planOf(sabotages: readonly Sabotage[], seed: number): Plan {
     clauses: [...new Set(sabotages.map(({ clause }) => clause))],
     proofs: sabotages.map(nameOf),
     blind: [],
+    part: null,
   };
 }
 
-/** The clauses that judge a Swarm without knowing what was done to it: the core ones unless told otherwise. */
+/**
+ * The clauses that judge a Swarm without knowing what was done to it: those of the default profile unless told otherwise, of which
+ * so many have to change the Swarm that the core ones stand for them.
+ *
+ * @throws UsageError when there are none.
+ */
 function unknowing(
   catalogue: ReturnType<typeof loadCatalogue>,
   clauses: readonly string[],
   areas: readonly string[],
-): string[] {
+): Record<'looking' | 'disturbing', string[]> {
   const told = clauses.length > 0 || areas.length > 0;
-  const wanted = [...catalogue.values()].filter(({ id, area, core, draft, soak }) =>
-    told ? clauses.includes(id) || areas.includes(area) : core && !draft && !soak,
+  const wanted = [...catalogue.values()].filter(({ id, area, draft, soak }) =>
+    told ? clauses.includes(id) || areas.includes(area) : !draft && !soak,
   );
   if (wanted.length === 0) throw new UsageError(`no clause is named ${[...clauses, ...areas].join(' or ')}`);
-  return wanted.map(({ id }) => id);
+  const ids = (some: typeof wanted) => some.map(({ id }) => id);
+  return { looking: ids(wanted), disturbing: ids(wanted.filter(({ core }) => told || core)) };
 }
 
 /** Names of the members, as a formed Swarm has them. */

@@ -2,7 +2,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ClauseData } from '../helpers/catalogue/catalogue.ts';
-import { type Noticed, OUTCOMES, type Proof, type Proven, proofSchema } from '../helpers/sabotage/record.ts';
+import {
+  type Blind,
+  type Noticed,
+  OUTCOMES,
+  type Proof,
+  type Proven,
+  proofSchema,
+} from '../helpers/sabotage/record.ts';
 import { areaHeading, verbatim } from '../helpers/verdict/allure.ts';
 import { duration } from './summary.ts';
 
@@ -13,12 +20,6 @@ export const PROOF_PAGE = fileURLToPath(new URL('../docs/sabotage/README.md', im
 /** The proof on record. @throws ZodError when the file is not what it must be. */
 export function readProof(): Proof {
   return existsSync(PROOF_FILE) ? proofSchema.parse(JSON.parse(readFileSync(PROOF_FILE, 'utf8'))) : [];
-}
-
-/** What a blind run found. */
-export interface Blind {
-  seed: number;
-  noticed: Noticed[];
 }
 
 /** The lines that end a proof, the last one plain: `N killed, N survived`. Whatever is not killed and has no excuse survived. */
@@ -45,7 +46,10 @@ export function proofSummary(proven: readonly Proven[]): { text: string[]; good:
 const areaOf = (clause: string) => clause.replace(/-\d+$/, '').toLowerCase();
 
 /** The lines that end a blind run: whether the damage was noticed, and how near the first red clause points. */
-export function blindSummary({ seed, noticed }: Blind): { text: string[]; good: boolean } {
+export function blindSummary({ seed, noticed }: Pick<Blind, 'seed' | 'noticed'>): {
+  text: string[];
+  good: boolean;
+} {
   const red = noticed.find(({ outcome }) => outcome === 'fail');
   const damage = (red ?? noticed.find((one) => one.damage.length > 0))?.damage ?? [];
   const done = damage.map(({ sabotage }) => `  ${sabotage}`);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { proofSchema } from '../helpers/sabotage/record.ts';
+import { blindSchema, proofSchema } from '../helpers/sabotage/record.ts';
 import { InlineProject } from './testing/inline-project.ts';
 
 const config = `
@@ -27,7 +27,7 @@ async function run(spec: string, plan: object, words: string[] = []) {
   using project = new InlineProject({
     'playwright.config.ts': config,
     'a.spec.ts': start + spec,
-    'plan.json': JSON.stringify({ seed: 7, clauses: [], proofs: [], blind: [], ...plan }),
+    'plan.json': JSON.stringify({ seed: 7, clauses: [], proofs: [], blind: [], part: null, ...plan }),
   });
   const { all, exitCode } = await project.start(words, {
     SWARMPROOF_SABOTAGE: join(project.folder, 'plan.json'),
@@ -103,6 +103,32 @@ test('a blind run says whether it was noticed', async () => {
   assert.deepEqual([missed.last, missed.exitCode], ['0 noticed, 1 missed', 1], missed.text);
 });
 
+test('in the first part of a blind run nothing is missed yet, and the second knows what the first found', async () => {
+  const noticed = `{ clause: 'MESH-001', outcome: 'pass', said: '', node: null, damage: [{ sabotage: 'vxlan', nodes: ['w1'], areas: ['mesh'] }] }`;
+  const plan = (part: string) =>
+    JSON.stringify({ seed: 7, clauses: [], proofs: [], blind: [{ fault: 'traffic-dropped' }], part });
+  using project = new InlineProject({
+    'playwright.config.ts': config,
+    'a.spec.ts': `${start} test('MESH-001 a', () => found({ noticed: [${noticed}] }));`,
+    'b.spec.ts': `${start} test('MESH-002 b', () => found({ noticed: [] }));`,
+    'looking.json': plan('looking'),
+    'disturbing.json': plan('disturbing'),
+  });
+  const part = async (part: string, file: string) => {
+    const { all, exitCode } = await project.start([file], {
+      SWARMPROOF_SABOTAGE: join(project.folder, `${part}.json`),
+    });
+    return { text: String(all).trim(), exitCode };
+  };
+  const first = await part('looking', 'a.spec.ts');
+  assert.match(first.text, /those that change the Swarm follow\.$/);
+  assert.doesNotMatch(first.text, /missed/);
+  const second = await part('disturbing', 'b.spec.ts');
+  assert.match(second.text, /Seed 7 did:\n {2}vxlan\n0 noticed, 1 missed$/);
+  const left = blindSchema.parse(JSON.parse(project.read('blind-7.json')));
+  assert.deepEqual([left.noticed.length, left.errors, first.exitCode, second.exitCode], [1, [], 1, 1]);
+});
+
 test('a run that is killed leaves the proof of every clause it had finished', async () => {
   const spec = `
     test('VIP-001 a', () => found({ proven: [proven('killed', 'one')] }));
@@ -119,6 +145,7 @@ test('a run that is killed leaves the proof of every clause it had finished', as
       clauses: [],
       proofs: ['VIP-001: one', 'VIP-002: two'],
       blind: [],
+      part: null,
     }),
   });
   const runner = project.start([], { SWARMPROOF_SABOTAGE: join(project.folder, 'plan.json') });

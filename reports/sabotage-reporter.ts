@@ -1,10 +1,13 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { styleText } from 'node:util';
 import type { FullResult, Reporter, Suite, TestCase, TestError, TestResult } from '@playwright/test/reporter';
 import { messageOf } from '../helpers/errors.ts';
 import { type Plan, readPlan } from '../helpers/sabotage/plan.ts';
 import {
+  type Blind,
+  blindFile,
+  blindSchema,
   FINDINGS,
   findingsSchema,
   type Noticed,
@@ -14,7 +17,7 @@ import {
 } from '../helpers/sabotage/record.ts';
 import { OUT_DIR, readCells } from '../helpers/verdict/channel.ts';
 import { plain } from './decide.ts';
-import { type Blind, blindSummary, proofSummary } from './proof.ts';
+import { blindSummary, proofSummary } from './proof.ts';
 import { clauseIn } from './selection.ts';
 import { duration } from './summary.ts';
 
@@ -50,6 +53,11 @@ export default class SabotageReporter implements Reporter {
     // What an earlier run found, and on which engine and kernel, must not be taken for this one's.
     rmSync(this.#proofFile, { force: true });
     rmSync(join(this.#outDir, 'cells'), { recursive: true, force: true });
+    if (plan.part === 'looking') rmSync(this.#blindFile, { force: true });
+  }
+
+  get #blindFile(): string {
+    return join(this.#outDir, blindFile(this.#plan.seed));
   }
 
   get #proofFile(): string {
@@ -57,7 +65,8 @@ export default class SabotageReporter implements Reporter {
   }
 
   onBegin(_config: unknown, suite: Suite): void {
-    if (suite.allTests().length === 0) this.#errors.push('the runner found none of the clauses');
+    if (suite.allTests().length === 0 && this.#plan.part === null)
+      this.#errors.push('the runner found none of the clauses');
   }
 
   onTestEnd(test: TestCase, { attachments, error }: TestResult): void {
@@ -130,9 +139,19 @@ export default class SabotageReporter implements Reporter {
   }
 
   #endBlind(): { text: string[]; good: boolean } {
-    const blind: Blind = { seed: this.#plan.seed, noticed: this.#noticed };
-    save(join(this.#outDir, `blind-${this.#plan.seed}.json`), blind);
-    return blindSummary(blind);
+    // The clauses that disturb come after those that only looked, and have not noticed.
+    const former = existsSync(this.#blindFile)
+      ? blindSchema.parse(JSON.parse(readFileSync(this.#blindFile, 'utf8'))).noticed
+      : [];
+    const blind: Blind = {
+      seed: this.#plan.seed,
+      noticed: [...former, ...this.#noticed],
+      errors: this.#errors,
+    };
+    save(this.#blindFile, blind);
+    const { text, good } = blindSummary(blind);
+    if (good || this.#plan.part !== 'looking') return { text, good };
+    return { text: ['No clause that only looks has noticed: those that change the Swarm follow.'], good };
   }
 
   #proof(found: readonly Proven[]): Proof {

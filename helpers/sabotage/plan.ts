@@ -20,6 +20,8 @@ const planSchema = z.strictObject({
   proofs: z.array(z.string()),
   /** In blind mode: the faults that are done in every Swarm, unknown to the clauses; else empty. */
   blind: z.array(z.looseObject({ fault: z.string() })),
+  /** In blind mode: which clauses this is the run of. Those that only look are first, since they are quick and see the damage as it is. */
+  part: z.enum(['looking', 'disturbing']).nullable(),
 });
 /** What a sabotage run shall do. */
 export type Plan = z.infer<typeof planSchema>;

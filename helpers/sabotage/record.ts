@@ -43,6 +43,19 @@ export const noticedSchema = z.strictObject({
 /** One clause judged while it does not know which faults are there. */
 export type Noticed = z.infer<typeof noticedSchema>;
 
+export const blindSchema = z.strictObject({
+  seed: z.int(),
+  /** By clause, in the order in which they were judged. */
+  noticed: z.array(noticedSchema),
+  /** What broke outside any clause. */
+  errors: z.array(z.string()),
+});
+/** What a blind run found. */
+export type Blind = z.infer<typeof blindSchema>;
+
+/** The file of a blind run, in the folder of what sabotage finds. */
+export const blindFile = (seed: number): string => `blind-${seed}.json`;
+
 /** What one test of a sabotage run has to say. */
 export const findingsSchema = z.strictObject({
   proven: z.array(provenSchema).default([]),
