@@ -52,7 +52,9 @@ export class Capture {
       run,
       [
         'file=$(mktemp -u /tmp/capture.XXXXXX)',
-        `${tcpdump} >/dev/null 2>$file.log & echo $! >$file.pid`,
+        // The log is there before anyone looks into it.
+        ': >$file.log',
+        `${tcpdump} >/dev/null 2>>$file.log & echo $! >$file.pid`,
         'while ! grep -q "listening on" $file.log; do kill -0 $(cat $file.pid) || { cat $file.log; exit 1; }; sleep 0.05; done',
         'echo $file',
       ].join('\n'),
