@@ -25,6 +25,10 @@ test('a promise that failed stands against the upgrade, whatever else is open', 
     todo.some((step) => step.endsWith('KERNEL=debian:forky npx playwright test --grep "VIP-001|VIP-005"')),
   );
   assert.equal(
+    advice({ verdict: 'fail' }, { id: 'VIP-002', level: 'detail', verdict: 'fail' }).because,
+    '1 documented behaviour failed, all of level must, and 1 in details of how it is built.',
+  );
+  assert.equal(
     advice({ id: 'XYZ-001', level: null, verdict: 'fail' }).answer,
     'no',
     'a clause of unknown level',

@@ -78,7 +78,7 @@ export function advise(
   if (broken.length > 0)
     return {
       ...head('no'),
-      because: `${count(broken.length, 'documented behaviour')} failed${levelsOf(broken)}${plus(open.length, 'could not be judged')}.`,
+      because: `${count(broken.length, 'documented behaviour')} failed${levelsOf(broken)}${plus(changed.length - broken.length, 'in details of how it is built')}${plus(open.length, 'could not be judged')}.`,
       todo: [
         'Stay on the kernel and engine you have.',
         'Open each failed clause: it says on which node, what was expected and what was seen, with the evidence.',

@@ -117,6 +117,16 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     );
   });
 
+  test('a run with a planted defect says so, at once and in its verdict', async () => {
+    using inline = project({
+      'one.spec.ts': `${start} test('VIP-001 passes', known('VIP-001'), () => judge('pass'));`,
+    });
+    const { stdout } = await inline.start([], { SWARMPROOF_PLANTED: '{"fault":"ipvs-weight"}' });
+    const said = /^A defect was planted in every Swarm of this run, by SWARMPROOF_PLANTED: .*ipvs-weight/;
+    assert.match(summaryOf(stdout)[1] ?? '', said);
+    assert.match(inline.verdict().run.message ?? '', said);
+  });
+
   test('each way a test can end has its verdict, the same in all reports', async () => {
     using inline = project({
       'playwright.config.ts': config(`globalSetup: './setup.ts',`),

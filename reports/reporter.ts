@@ -13,6 +13,7 @@ import type {
 import { execaSync } from 'execa';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { messageOf } from '../helpers/errors.ts';
+import { PLANTED } from '../helpers/sabotage/plan.ts';
 import { byClause, type Proof } from '../helpers/sabotage/record.ts';
 import { type Judged, OUT_DIR, readCells, readJudgement } from '../helpers/verdict/channel.ts';
 import { conforms, type ExitReason, type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
@@ -202,6 +203,12 @@ export default class VerdictReporter implements Reporter {
   /** Writes what is known, by renaming, so that a reader or a killed run never finds half a file. */
   #save(exitReason: ExitReason): VerdictFile {
     const now = new Date();
+    const planted = process.env[PLANTED];
+    const told = [
+      // Whoever finds the report later must not take it for the product's.
+      ...(planted ? [`A defect was planted in every Swarm of this run, by ${PLANTED}: ${planted}`] : []),
+      ...this.#errors,
+    ];
     const run = {
       id: this.#id,
       startedAt: this.#startedAt,
@@ -209,7 +216,7 @@ export default class VerdictReporter implements Reporter {
       command: ['npx playwright', ...process.argv.slice(2).map(shellWord)].join(' '),
       suite: this.#suite,
       exitReason,
-      ...(this.#errors.length === 0 ? {} : { message: this.#errors.join('\n') }),
+      ...(told.length === 0 ? {} : { message: told.join('\n') }),
     };
     const known = {
       run,
