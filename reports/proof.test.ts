@@ -2,9 +2,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
-import { byClause, type Noticed, type Proven, stillDone, withFindings } from '../helpers/sabotage/record.ts';
+import {
+  byClause,
+  type Noticed,
+  type Proven,
+  stillDone,
+  withBlind,
+  withFindings,
+} from '../helpers/sabotage/record.ts';
 import { loadSabotages } from '../helpers/sabotage/sabotages.ts';
-import { blindSummary, PROOF_PAGE, proofPage, proofSummary, readProof } from './proof.ts';
+import { blindSummary, PROOF_PAGE, proofPage, proofSummary, readBlind, readProof } from './proof.ts';
 
 const catalogue = loadCatalogue();
 const clauses = [...catalogue.values()];
@@ -32,7 +39,7 @@ function proven(facts: Partial<Proven>): Proven {
 test('the page is that of the proof on record', () => {
   assert.equal(
     readFileSync(PROOF_PAGE, 'utf8'),
-    proofPage(clauses, readProof()),
+    proofPage(clauses, readProof(), readBlind()),
     'docs/sabotage/README.md is stale: run `npx node reports/proof-page.ts`',
   );
 });
@@ -51,7 +58,7 @@ test('the page has a row for every clause, a sign for every finding, and what tu
     proven({}),
     proven({ clause: 'VIP-012', outcome: 'survived', said: 'the clause passed', alsoRed: [] }),
   ];
-  const page = proofPage(clauses, withFindings([], cell, '2026-11-24', found));
+  const page = proofPage(clauses, withFindings([], cell, '2026-11-24', found), []);
   for (const { id } of clauses) assert.match(page, new RegExp(`^\\| ${id} \\|`, 'm'));
   assert.match(page, /^\| VIP-015 \| ● \|$/m);
   assert.match(page, /^\| VIP-012 \| ○ \|$/m);
@@ -129,4 +136,28 @@ test('the record keeps the newest of each sabotage on each engine and kernel', (
   );
   const { provenBy = [], survived = [] } = byClause(other).get('VIP-015') ?? {};
   assert.deepEqual([provenBy.length, survived.length], [1, 1]);
+});
+
+test('a blind run on record has a line of its own, the latest of each seed; one that did nothing has none', () => {
+  const facts = { engine: '26.1.5', kernel: '6.12', date: '2026-11-29' };
+  const damage = [{ sabotage: 'a | b is dropped', nodes: ['w1'], areas: ['mesh'] }];
+  const red = { clause: 'MESH-001', outcome: 'fail', said: 'no answer', node: 'w1', damage } as const;
+  const pass = { ...red, clause: 'DNS-001', outcome: 'pass', said: '', node: null } as const;
+  const missed = withBlind([], { seed: 9, noticed: [pass], errors: [] }, facts);
+  const both = withBlind(missed, { seed: 3, noticed: [pass, red], errors: [] }, facts);
+  assert.deepEqual(withBlind(both, { seed: 4, noticed: [{ ...pass, damage: [] }], errors: [] }, facts), both);
+  const again = withBlind(both, { seed: 9, noticed: [red], errors: [] }, facts);
+  assert.deepEqual(
+    [both, again].map((record) => record.map((one) => `${one.seed} ${one.judged} ${one.red?.clause}`)),
+    [
+      ['3 2 MESH-001', '9 1 undefined'],
+      ['3 2 MESH-001', '9 1 MESH-001'],
+    ],
+  );
+  const page = proofPage(clauses, [], both);
+  assert.match(page, /1 of 2 were noticed\./);
+  assert.match(
+    page,
+    /^\| 3 \| .*a \/ b is dropped.* \| MESH-001 \| .*It names w1, damaged\. \| 2 \| 2026-11-29 \|$/m,
+  );
 });

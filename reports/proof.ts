@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import type { ClauseData } from '../helpers/catalogue/catalogue.ts';
 import {
   type Blind,
+  type BlindRecord,
+  blindRecordSchema,
   type Noticed,
   OUTCOMES,
   type Proof,
@@ -15,11 +17,17 @@ import { duration } from './summary.ts';
 
 /** Where the proof is on record, and its page. */
 export const PROOF_FILE = fileURLToPath(new URL('../docs/sabotage/proof.json', import.meta.url));
+export const BLIND_FILE = fileURLToPath(new URL('../docs/sabotage/blind.json', import.meta.url));
 export const PROOF_PAGE = fileURLToPath(new URL('../docs/sabotage/README.md', import.meta.url));
 
 /** The proof on record. @throws ZodError when the file is not what it must be. */
 export function readProof(): Proof {
   return existsSync(PROOF_FILE) ? proofSchema.parse(JSON.parse(readFileSync(PROOF_FILE, 'utf8'))) : [];
+}
+
+/** The blind runs on record. @throws ZodError when the file is not what it must be. */
+export function readBlind(): BlindRecord {
+  return existsSync(BLIND_FILE) ? blindRecordSchema.parse(JSON.parse(readFileSync(BLIND_FILE, 'utf8'))) : [];
 }
 
 /** The lines that end a proof, the last one plain: `N killed, N survived`. Whatever is not killed and has no excuse survived. */
@@ -90,8 +98,8 @@ const SIGNS = { killed: '●', survived: '○', unproven: '?', excused: '–' } 
   string
 >;
 
-/** The page of all proofs: for each area a matrix of clauses and faults, then what each sabotage did. */
-export function proofPage(clauses: readonly ClauseData[], proof: Proof): string {
+/** The page of all proofs: for each area a matrix of clauses and faults, then what each sabotage did; the blind runs last. */
+export function proofPage(clauses: readonly ClauseData[], proof: Proof, blind: BlindRecord): string {
   const parts = proof.flatMap(({ engine, kernel, proven }) => {
     const count = (outcome: Proven['outcome']) => proven.filter((one) => one.outcome === outcome).length;
     const areas = Map.groupBy(clauses, ({ area }) => area);
@@ -109,7 +117,27 @@ export function proofPage(clauses: readonly ClauseData[], proof: Proof): string 
     `${SIGNS.killed} killed: the clause turned red for the right reason. ${SIGNS.survived} survived: it did not. ${SIGNS.unproven} unproven: the fault did not take hold, or the twin did not pass. ` +
       `${SIGNS.excused} excused: the clause cannot be judged there. A row without a sign is a clause that nothing has been shown of.`,
     ...(parts.length > 0 ? parts : ['No proof is on record yet.']),
+    ...(blind.length > 0 ? blindPart(blind) : []),
   ].join('\n\n')}\n`;
+}
+
+function blindPart(blind: BlindRecord): string[] {
+  const rows = blind.map(({ seed, damage, judged, red, date }) => {
+    const said = red ? cell(red.said) : '';
+    const near = red ? nearness({ ...red, damage }).join(' ') : '';
+    const done = damage.map(({ sabotage }) => verbatim(sabotage.replaceAll('|', '/'))).join('; ');
+    return `| ${seed} | ${done} | ${red?.clause ?? 'none'} | ${said} | ${near} | ${judged} | ${date} |`;
+  });
+  const noticed = blind.filter(({ red }) => red).length;
+  return [
+    '## Blind runs',
+    `Faults drawn by lot, of which the clauses know nothing: \`npx swarmproof sabotage --blind --seed N\`. ${noticed} of ${blind.length} were noticed.`,
+    [
+      '| seed | what was done | first red clause | what it said | how near that is | judged until then | when |',
+      '| --: | --- | --- | --- | --- | --: | --- |',
+      ...rows,
+    ].join('\n'),
+  ];
 }
 
 function section(area: string, clauses: readonly ClauseData[], all: Proof[number]['proven']): string[] {

@@ -53,6 +53,34 @@ export const blindSchema = z.strictObject({
 /** What a blind run found. */
 export type Blind = z.infer<typeof blindSchema>;
 
+/** Blind runs on record, by seed: what was done, how many clauses were judged, and the first that turned red. */
+export const blindRecordSchema = z.array(
+  z.strictObject({
+    seed: z.int(),
+    engine: z.string(),
+    kernel: z.string(),
+    date: z.iso.date(),
+    judged: z.int(),
+    damage: noticedSchema.shape.damage,
+    red: noticedSchema.omit({ damage: true }).nullable(),
+  }),
+);
+export type BlindRecord = z.infer<typeof blindRecordSchema>;
+
+/** The record with a run in it, in place of an earlier one of the same seed; a run in which nothing could be done shows nothing. */
+export function withBlind(
+  record: BlindRecord,
+  { seed, noticed }: Blind,
+  facts: Pick<BlindRecord[number], 'engine' | 'kernel' | 'date'>,
+): BlindRecord {
+  const red = noticed.find(({ outcome }) => outcome === 'fail');
+  const { damage } = red ?? noticed.find((one) => one.damage.length > 0) ?? { damage: [] };
+  if (damage.length === 0) return record;
+  const first = red && { clause: red.clause, outcome: red.outcome, said: red.said, node: red.node };
+  const one = { seed, ...facts, judged: noticed.length, damage, red: first ?? null };
+  return [...record.filter((other) => other.seed !== seed), one].toSorted((a, b) => a.seed - b.seed);
+}
+
 /** The file of a blind run, in the folder of what sabotage finds. */
 export const blindFile = (seed: number): string => `blind-${seed}.json`;
 
