@@ -26,7 +26,7 @@ test('a promise that failed stands against the upgrade, whatever else is open', 
   );
   assert.equal(
     advice({ verdict: 'fail' }, { id: 'VIP-002', level: 'detail', verdict: 'fail' }).because,
-    '1 documented behaviour failed, all of level must, and 1 in details of how it is built.',
+    '1 documented behaviour failed, of level must, and 1 in details of how it is built.',
   );
   assert.equal(
     advice({ id: 'XYZ-001', level: null, verdict: 'fail' }).answer,

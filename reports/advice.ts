@@ -149,7 +149,8 @@ function head(answer: Answer): Pick<Advice, 'answer' | 'headline'> {
 
 function levelsOf(clauses: readonly ClauseVerdict[]): string {
   const must = clauses.filter(({ level }) => level === 'must').length;
-  return must > 0 ? `, ${must === clauses.length ? 'all' : must} of level must` : '';
+  const which = must < clauses.length ? `${must} ` : must > 1 ? 'all ' : '';
+  return must > 0 ? `, ${which}of level must` : '';
 }
 
 function plus(number: number, what: string): string {

@@ -78,6 +78,6 @@ function cellAnswer({ cell, advice }: { cell: Cell; advice: Advice }): Html {
 
 function unusualEnd({ exitReason, message }: VerdictFile['run']): Content {
   if (exitReason === 'completed' && message === undefined) return null;
-  return html`<div class="end" role="note"><p>${exitReason === 'completed' ? 'Something broke outside the clauses:' : html`The run did not complete: <b>${exitReason}</b>.`}</p>
+  return html`<div class="end" role="note"><p>${exitReason === 'completed' ? 'Outside the clauses:' : html`The run did not complete: <b>${exitReason}</b>.`}</p>
 ${message && html`<pre>${message}</pre>`}</div>`;
 }
