@@ -31,7 +31,7 @@ export class Violation extends Error {
   /** The Swarm node on which the promise was seen broken, when it is one. */
   readonly node: string | undefined;
 
-  constructor(message: string, options: { node?: string } = {}) {
+  constructor(message: string, options: { node?: string | undefined } = {}) {
     super(message);
     this.node = options.node;
   }

@@ -1,5 +1,6 @@
 import Docker from 'dockerode';
 import { exchange } from '../transcript/transcript.ts';
+import { stopwatch } from '../verdict/stopwatch.ts';
 import type { ClientCertificates } from './certificates.ts';
 
 /** Where a Docker Engine API is reached, with the certificates it asks for; serialisable. */
@@ -42,7 +43,8 @@ function transcribe(modem: Modem, as: string): void {
       new Promise<unknown>((resolve, reject) => {
         send(options, context, body, (error, answer) => (error ? reject(error) : resolve(answer)));
       });
-    exchange(`api ${as}`, ask, sent).then(
+    // Whatever else is being waited for meanwhile counts; of its own, a request is a wait for the engine.
+    exchange(`api ${as}`, ask, () => stopwatch.spend('swarm', sent)).then(
       (answer) => callback(null, answer),
       (error: unknown) => callback(error, null),
     );

@@ -86,6 +86,7 @@ export class Node {
       );
     return new Vantage(
       name,
+      this.name,
       run,
       place ? (request, samples) => this.#journal.note(place, request, samples) : undefined,
     );

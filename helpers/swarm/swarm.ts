@@ -151,6 +151,7 @@ export class Swarm {
     const outsider = Object.assign(
       new Vantage(
         'the outsider',
+        undefined,
         (script, limitMs, plain) => time.spend('observing', () => outside.run(script, { limitMs, plain })),
         (request, samples) =>
           journal.note({ kind: 'outsider', address: swarm.outsider.address }, request, samples),

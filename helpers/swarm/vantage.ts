@@ -41,12 +41,15 @@ type NoteTraffic = <R extends ProbeRequest>(request: R, samples: readonly Sample
 /** A place from which traffic is sent: a task's network namespace, a node's, or a host outside the Swarm. */
 export class Vantage {
   readonly name: string;
+  /** The node on which it is; undefined for a host outside the Swarm. */
+  readonly node: string | undefined;
   readonly #run: Run;
   readonly #note: NoteTraffic;
 
   /** @param note is told of all traffic that is sent from here. */
-  constructor(name: string, run: Run, note: NoteTraffic = () => {}) {
+  constructor(name: string, node: string | undefined, run: Run, note: NoteTraffic = () => {}) {
     this.name = name;
+    this.node = node;
     this.#run = run;
     this.#note = note;
   }

@@ -11,7 +11,9 @@ const milliseconds = z.number().nonnegative();
 /** Time by what it was spent on; with several workers the parts can add up to more than the wall clock. */
 export const spentSchema = z.strictObject({
   lab: milliseconds.describe('Booting, restoring and stopping the lab, in ms.'),
-  swarm: milliseconds.describe('Forming the Swarm and deploying services, in ms.'),
+  swarm: milliseconds.describe(
+    'Forming the Swarm, deploying services, and all other requests to engines, in ms.',
+  ),
   settling: milliseconds.describe('Waiting for every node to agree, in ms.'),
   observing: milliseconds.describe('Collecting state and sending traffic, in ms.'),
   judging: milliseconds.describe('Comparing what was seen with what is documented, in ms.'),

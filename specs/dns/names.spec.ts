@@ -45,8 +45,8 @@ test(
       orders,
       missedByChance: missProbability(tasks.length, count).any,
     });
-    for (const order of orders) judge('records of tasks.web', sameMembers(tasks, order));
-    judge('tasks that came first', sameMembers(tasks, [...new Set(orders.map(first))]));
+    for (const order of orders) judge('records of tasks.web', sameMembers(tasks, order), asker);
+    judge('tasks that came first', sameMembers(tasks, [...new Set(orders.map(first))]), asker);
   }),
 );
 

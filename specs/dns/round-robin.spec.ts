@@ -63,19 +63,19 @@ test(
       const answers = (await client.resolve([name], { count, window: 8 })).map(addressesIn);
       await evidence(`orders of ${name}`, answers.map((order) => order.join(' ')).join('\n'));
       const tasks = addressesOf(await swarm.service(name), 'front');
-      for (const answer of answers) judge(`records of ${name}`, sameMembers(tasks, answer));
+      for (const answer of answers) judge(`records of ${name}`, sameMembers(tasks, answer), client);
       return permutationHistogram(answers);
     };
 
     const three = await orders('three', 1600);
     const chance = uniform(three, OURS.falseAlarm);
     await evidence('chances of three', { counts: three, ...chance });
-    judge('orders of three records', chance);
+    judge('orders of three records', chance, client);
 
     const two = await orders('two', 40);
     const seen = Object.entries(two).flatMap(([order, count]) => (count > 0 ? [order] : []));
     await evidence('chances of two', { counts: two, missedByChance: missProbability(2, 40).any });
-    judge('orders of two records', sameMembers(Object.keys(two), seen));
+    judge('orders of two records', sameMembers(Object.keys(two), seen), client);
     await measureDns(measure, client, 'three');
   }),
 );
@@ -97,11 +97,11 @@ test(
     });
     await evidence('connections by name', samples);
     const answers = answeredBy(samples);
-    judge('tasks that answered', sameMembers(tasks, [...new Set(answers)]));
+    judge('tasks that answered', sameMembers(tasks, [...new Set(answers)]), client);
     const counts = tally(tasks, answers);
     const shares = shareWithin(counts, OURS.fairShare.low, OURS.fairShare.high);
     await evidence('shares', { counts, ...shares });
-    judge('shares of the tasks', shares);
+    judge('shares of the tasks', shares, client);
     const to = addressesOf(await swarm.service('two'), 'front').map((address) =>
       endpoint(address, HTTP_PORT),
     );
@@ -153,7 +153,7 @@ test(
     const connect = { kind: 'http', to: endpoint(address, HTTP_PORT), timeoutMs: OURS.connectMs } as const;
     const working = await client.probe(connect);
     await evidence('before', { former, kept, working });
-    judge('who answers at the kept address', sameMembers(hostNamesOf(former), answeredBy(working)));
+    judge('who answers at the kept address', sameMembers(hostNamesOf(former), answeredBy(working)), client);
 
     let current = former;
     for (let updates = 0; updates < 5 && addressesOf(current, 'front').includes(address); updates += 1) {

@@ -33,6 +33,6 @@ test(
     const ran = new Set(heard.map(({ running }) => `${running.length} of ${vote.replicas}`));
     assume('tasks that ran when it was asked', sameMembers(['1 of 2', '2 of 2'], [...ran]));
     for (const answer of heard.flatMap(({ answers }) => answers))
-      judge('records of vote', sameMembers([vipOf(vote, 'front')], answer));
+      judge('records of vote', sameMembers([vipOf(vote, 'front')], answer), client);
   }),
 );

@@ -81,7 +81,7 @@ test(
       .map(({ containerName }) => containerName);
     judge('tasks from before', sameMembers([], left));
     judge('virtual IPs', sameMembers(pairs(before.service.vips), pairs(after.service.vips)));
-    judge('what the name stands for', sameMembers([vipOf(before.service, 'front')], after.name));
+    judge('what the name stands for', sameMembers([vipOf(before.service, 'front')], after.name), client);
 
     // The client's packets still go to the old address; its node's IPVS has other tasks behind it.
     const tasks = hostNamesOf(after.service);

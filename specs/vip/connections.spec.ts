@@ -52,7 +52,11 @@ test(
         const request = { kind: 'http', to: endpoint(vip, HTTP_PORT), count: 2 * replicas } as const;
         const answers = answeredBy(await client.probe(request));
         fresh[`with ${replicas} tasks`] = answers;
-        judge(`tasks that answer new connections, ${replicas} of them`, strictRotation(answers, tasks));
+        judge(
+          `tasks that answer new connections, ${replicas} of them`,
+          strictRotation(answers, tasks),
+          client,
+        );
       }
     };
     const held = client.sending({ kind: 'hold', to, count: 2, ms: 170_000, everyMs: 100 });
@@ -63,11 +67,11 @@ test(
     await evidence('tasks that are left', left);
 
     const connections = echoedBy(samples);
-    judge('tasks that took the connections', sameMembers(hostNamesOf(two), connections.map(first)));
+    judge('tasks that took the connections', sameMembers(hostNamesOf(two), connections.map(first)), client);
     const lasting = connections.filter((echoes) => left.includes(first(echoes)));
     first(lasting);
     for (const echoes of lasting)
-      judge('who answered on one connection', sameMembers([first(echoes)], [...new Set(echoes)]));
+      judge('who answered on one connection', sameMembers([first(echoes)], [...new Set(echoes)]), client);
   }),
 );
 
@@ -212,11 +216,12 @@ test(
         [],
         left.map(({ protocol, state }) => `${protocol} ${state}`),
       ),
+      client,
     );
     const [[, ...onDead] = [], [, ...onOther] = []] = [name, survivor].map((task) =>
       echoedBy(events).find((echoes) => first(echoes) === task),
     );
-    judge('what came of the other connection', sameMembers([survivor], onOther));
+    judge('what came of the other connection', sameMembers([survivor], onOther), client);
     const broken = events.find((event) => event.event === 'echo' && event.k === 1 && failed(event));
     expect(onDead, 'what came of a line on the connection to the dead task').not.toEqual([]);
     expect(onDead[0], 'what came of a line on the connection to the dead task').toMatch(/^(reset|closed) /);
@@ -289,6 +294,7 @@ test(
         [],
         broken.filter((one) => tasks.includes(one)),
       ),
+      client,
     );
     for (const [how, samples] of Object.entries({ 'kept alive': kept, direct })) {
       const [echoes = []] = echoedBy(samples);

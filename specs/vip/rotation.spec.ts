@@ -52,6 +52,7 @@ test(
       judge(
         `tasks of ${name} that answer in turn`,
         strictRotation(answeredBy(samples), hostNamesOf(service)),
+        client,
       );
     }
   }),
@@ -95,6 +96,6 @@ test(
     const shares = after.servers?.map(
       ({ address }) => `${address} ${made(after, address) - made(before, address)}`,
     );
-    judge('connections counted by task', sameMembers(due, shares ?? []));
+    judge('connections counted by task', sameMembers(due, shares ?? []), client);
   }),
 );

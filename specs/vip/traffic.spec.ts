@@ -55,7 +55,7 @@ test(
         [`udp/${ECHO_PORT}`]: answeredBy(datagrams),
       };
       for (const [port, answered] of Object.entries(answers))
-        judge(`tasks of ${name} that answer in turn on ${port}`, strictRotation(answered, tasks));
+        judge(`tasks of ${name} that answer in turn on ${port}`, strictRotation(answered, tasks), client);
     }
   }),
 );
@@ -160,8 +160,12 @@ test(
     await evidence('connections from the same ports', { mode, samples, connections });
     const answers = samples.map(answeredBy);
     for (const [i, answered] of answers.entries())
-      judge(`tasks behind port ${ports[i]}`, sameMembers(answered.slice(0, 1), [...new Set(answered)]));
-    judge('tasks behind all ports', sameMembers(hostNamesOf(three), answers.map(first)));
+      judge(
+        `tasks behind port ${ports[i]}`,
+        sameMembers(answered.slice(0, 1), [...new Set(answered)]),
+        client,
+      );
+    judge('tasks behind all ports', sameMembers(hostNamesOf(three), answers.map(first)), client);
     const slowest = Math.max(...samples.flat().map((sample) => sample.connectMs ?? Number.POSITIVE_INFINITY));
     expect(slowest, 'longest time until a connection stood (ms)').toBeLessThan(OURS.noSynLostMs);
   }),
