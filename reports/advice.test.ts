@@ -84,11 +84,12 @@ test('the worst cell speaks for all', () => {
 test('a command names few clauses, and is safe to paste', () => {
   const cell = { ...exampleCell, settings: { NODES: '3m2w', SOAK: "it's; rm" } };
   assert.equal(
-    rerunCommand(cell, [{ id: 'B-002' }, { id: 'A-001' }, { id: 'A-001' }]),
+    rerunCommand(cell, [{ id: 'B-002' }, { id: 'A-001' }, { id: 'A-001' }], 'npx playwright test'),
     `NODES=3m2w SOAK='it'\\''s; rm' npx playwright test --grep "A-001|B-002"`,
   );
   const many = Array.from({ length: 13 }, (_, index) => ({ id: `A-${100 + index}` }));
-  assert.equal(rerunCommand({ ...cell, settings: null }, many), 'npx playwright test');
+  const core = 'npx playwright test --grep @core';
+  assert.equal(rerunCommand(cell, many, core), `NODES=3m2w SOAK='it'\\''s; rm' ${core}`);
 });
 
 test('a cell of a set is repeated by its settings, not by a name that only the set knows', () => {

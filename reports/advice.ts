@@ -82,9 +82,9 @@ export function advise(
       todo: [
         'Stay on the kernel and engine you have.',
         'Open each failed clause: it says on which node, what was expected and what was seen, with the evidence.',
-        `Judge them again alone, to be sure: ${rerunCommand(cell, failed)}`,
+        `Judge them again alone, to be sure: ${rerunCommand(cell, failed, run.command)}`,
         'If they fail again, tell the maintainers, with clause, versions and evidence.',
-        ...(open.length > 0 ? [`Judge what is open again: ${rerunCommand(cell, open)}`] : []),
+        ...(open.length > 0 ? [`Judge what is open again: ${rerunCommand(cell, open, run.command)}`] : []),
       ],
     };
   if (open.length > 0 || own.length === 0)
@@ -97,7 +97,7 @@ export function advise(
       todo: [
         own.length === 0
           ? `Run it again: ${command(cell, run.command)}`
-          : `Judge what is open again: ${rerunCommand(cell, open)}`,
+          : `Judge what is open again: ${rerunCommand(cell, open, run.command)}`,
         'If it recurs, ask what this machine lacks: npx swarmproof doctor',
       ],
     };
@@ -121,7 +121,7 @@ export function advise(
               'Open the failed details and ask whether anything of yours relies on them, such as firewall rules or monitoring.',
             ]
           : []),
-        `Judge them again alone, to be sure: ${rerunCommand(cell, failed)}`,
+        `Judge them again alone, to be sure: ${rerunCommand(cell, failed, run.command)}`,
       ],
     };
   if (left > 0)
@@ -169,10 +169,18 @@ export function count(number: number, noun: string): string {
 /** More clauses than this are not named one by one in a command. */
 const NAMED = 12;
 
-/** The command that judges these clauses again, in a cell like this one. */
-export function rerunCommand(cell: Cell, clauses: readonly Pick<ClauseVerdict, 'id'>[]): string {
+/**
+ * The command that judges these clauses again, in a cell like this one.
+ *
+ * @param whole the command of the run they were in, which judges them too: for when they are many.
+ */
+export function rerunCommand(
+  cell: Cell,
+  clauses: readonly Pick<ClauseVerdict, 'id'>[],
+  whole: string,
+): string {
   const ids = [...new Set(clauses.map(({ id }) => id))].toSorted();
-  if (ids.length === 0 || ids.length > NAMED) return command(cell, 'npx playwright test');
+  if (ids.length === 0 || ids.length > NAMED) return command(cell, whole);
   return command(cell, `npx playwright test --grep "${ids.join('|')}"`);
 }
 

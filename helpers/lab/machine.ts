@@ -74,6 +74,12 @@ function memoryBackend(shape: MachineShape, mapped: MappedMemory | undefined): s
  */
 const CLAIM_PORT = PORTS.engine - 1;
 
+/**
+ * What QEMU says of pages that a guest gives back of memory mapped from a checkpoint, which stays as it is (system/physmem.c,
+ * ram_block_discard_range): never why it ended.
+ */
+const OF_NO_ACCOUNT = /^.*ram_block_discard_range: Discarding RAM with readonly files.*$/gm;
+
 /** Ours: a QEMU that cannot start has ended within milliseconds. */
 const LAST_WORDS_MS = 1000;
 
@@ -133,9 +139,10 @@ export class Machine implements AsyncDisposable {
     });
     this.#exit = new Promise((resolve) => {
       child.once('error', (error) => resolve(error.message));
-      child.once('exit', (code, signal) =>
-        resolve(`QEMU ended with ${signal ?? code}${told ? `: ${told.trim()}` : ''}`),
-      );
+      child.once('exit', (code, signal) => {
+        const words = told.replace(OF_NO_ACCOUNT, '').trim();
+        resolve(`QEMU ended with ${signal ?? code}${words && `: ${words}`}`);
+      });
     });
     void this.#exit.then((how) => {
       this.#ended = how;

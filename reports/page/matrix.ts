@@ -97,7 +97,7 @@ ${verdicts.map((clause) => {
   return html`<dl><dt>${names}${chip(clause.verdict)}</dt><dd>${clause.verdict !== 'pass' && why(clause)}
 ${clause.node !== null && html`<p>On node <b>${clause.node}</b>.</p>`}
 <p>${sinceWhen(clause.verdict, pastOfClause(clause, context), cell, context.verdict.run)} ${clause.durationMs > 0 && `Took ${duration(clause.durationMs)}${pace}.`}</p></dd>
-${evidence(clause)}<dt>Again</dt><dd>${code(rerunCommand(cell, [clause]))}</dd></dl>`;
+${evidence(clause)}<dt>Again</dt><dd>${code(rerunCommand(cell, [clause], context.verdict.run.command))}</dd></dl>`;
 })}
 ${
   facts &&

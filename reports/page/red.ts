@@ -47,8 +47,8 @@ ${evidence(clause)}
 </dl>`;
 }
 
-function whatToDo(clause: ClauseVerdict, cell: Cell, { catalogue }: Context): Content {
-  const again = code(rerunCommand(cell, [clause]));
+function whatToDo(clause: ClauseVerdict, cell: Cell, { catalogue, verdict }: Context): Content {
+  const again = code(rerunCommand(cell, [clause], verdict.run.command));
   const caught = catalogue.get(clause.id)?.regressions ?? [];
   const gone = clause.reason === UNEXPECTEDLY_CONFORMING;
   return [
@@ -73,7 +73,7 @@ function openCard(clauses: readonly ClauseVerdict[], context: Context): Content 
 <dl>
 <dt>Where</dt><dd>${names}${first.node === null ? '' : html`node <b>${first.node}</b>, `}${versionsOf(rememberedCell(cell))}</dd>
 <dt>Why</dt><dd>${why(first)}</dd>
-<dt>What to do</dt><dd>Judge them again: ${code(rerunCommand(cell, clauses))}</dd>
+<dt>What to do</dt><dd>Judge them again: ${code(rerunCommand(cell, clauses, context.verdict.run.command))}</dd>
 <dt>Which</dt><dd class="ids">${clauses
     .map(({ id }) => id)
     .toSorted()
