@@ -46,7 +46,7 @@ export class Capture {
   ): Promise<Capture> {
     // -Z: it would give up root for a user that the toolbox does not have. Immediate mode: nothing waits in a buffer for more.
     const tcpdump = `tcpdump -Z root -n --immediate-mode -U -i ${quote(link)} -s ${keepBytes} -w $file.pcap ${quote(filter)}`;
-    const byHand = besideByHand(where, `tcpdump -n -l -i ${quote(link)} ${quote(filter)}`);
+    const byHand = besideByHand(where, `tcpdump -Z root -n -l -i ${quote(link)} ${quote(filter)}`);
     const file = await must(
       where,
       run,

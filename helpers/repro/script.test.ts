@@ -72,6 +72,7 @@ function script(
   steps: readonly Step[],
   parts = stack(network('front', { Attachable: true }), service('web', { replicas: 2 })),
   before = view,
+  members = nodes,
 ) {
   const asked = [
     ...before.map(([ask, answer]): Step => ['api m1', ask, { answer: answer as Json }]),
@@ -87,7 +88,7 @@ function script(
     startedAt: '2026-11-24T19:00:00.000Z',
     pace: 1,
     soakMs: 0,
-    lease: { swarm: { nodes, outsider: { address: '192.168.83.200' } } },
+    lease: { swarm: { nodes: members, outsider: { address: '192.168.83.200' } } },
     stack: parts,
   };
   return reproScript({ head, entries } as unknown as Transcript, told);
@@ -361,6 +362,18 @@ test('a node joins by the token of that Swarm, which the script does not print',
   assert.match(calls.at(-1) ?? '', /^ssh\|w1\|docker swarm join --token=SWMTKN-1-abc-secret --listen-addr=/);
   assert.match(stderr, /^--- w1: docker swarm join --token=SWMTKN-\.\.\. --listen-addr=/m);
   assert.ok(!stderr.includes('secret'), stderr);
+});
+
+test('a node that is no member yet needs an address, without which nothing is done', async () => {
+  const spares = nodes.map((node) => ({ ...node, role: 'spare' }));
+  const init = { ListenAddr: '0.0.0.0:2377', AdvertiseAddr: '192.168.83.11' };
+  const text = script([['api m1', `POST /swarm/init\n${JSON.stringify(init)}`]], stack(), [], spares);
+  const { calls } = await ran(text, { M1: '127.0.0.1' });
+  assert.equal(calls.at(-1), 'docker|swarm|init|--listen-addr=0.0.0.0:2377|--advertise-addr=127.0.0.1');
+  await assert.rejects(ran(text, { M1: 'nowhere.invalid' }), {
+    exitCode: 2,
+    stderr: 'nowhere.invalid has no address here: set M1 to a host name or an address',
+  });
 });
 
 test('a request that was refused says how', () => {

@@ -304,5 +304,10 @@ function preamble(
     ...Object.keys(FUNCTIONS)
       .filter((name) => needed.has(name))
       .map((name) => FUNCTIONS[name] ?? ''),
+    // A host without an address would be asked for in vain by every line below.
+    ...[...new Set([...text.matchAll(/\bhost_address (\$\w+)/g)].map(([, host = '']) => host))].map(
+      (host) =>
+        `[ -n "$(host_address ${host})" ] || { echo "${host} has no address here: set ${host.slice(1)} to a host name or an address" >&2; exit 2; }`,
+    ),
   ];
 }
