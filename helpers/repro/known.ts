@@ -43,7 +43,8 @@ export const OUTSIDER = 'outsider';
 /** The engine that nodes are containers of, as transcripts name it. */
 export const LAB = 'lab';
 
-interface TaskName {
+/** A task, by what it is called in any Swarm. */
+export interface TaskName {
   service: string;
   /** Slot, or the node's variable for a global service. */
   slot: string;

@@ -2,7 +2,7 @@
 
 import { imageName } from '../engine/images.ts';
 import type { Entry, Json } from '../transcript/transcript.ts';
-import { containerExpression, type Known, shellExpression, variable, word } from './known.ts';
+import { containerExpression, type Known, shellExpression, type TaskName, variable, word } from './known.ts';
 import { createFlags, updateFlags } from './service-flags.ts';
 
 type JsonObject = { [name: string]: Json | undefined };
@@ -41,6 +41,8 @@ export function parseRequest({ to, ask, answer }: Pick<Entry, 'to' | 'ask' | 'an
 export interface Command {
   /** One in words, or as a line of `sh`; none when it changes nothing, and shows nothing that others do not. */
   command?: readonly string[] | string;
+  /** The task whose container is the last word: it is on another node there than it was here. */
+  of?: TaskName;
   unsaid: string[];
 }
 
@@ -79,17 +81,11 @@ export function changeByHand(request: Request, known: Known): Command {
     case 'POST containers stop':
     case 'POST containers start':
     case 'POST containers restart':
-      return command('docker', verb, containerOf(id, known));
+      return ofContainer(id, known, 'docker', verb);
     case 'DELETE containers':
-      return command('docker', 'rm', '--force', containerOf(id, known));
+      return ofContainer(id, known, 'docker', 'rm', '--force');
     case 'POST networks connect':
-      return command(
-        'docker',
-        'network',
-        'connect',
-        known.network(id),
-        containerOf(`${body.Container}`, known),
-      );
+      return ofContainer(`${body.Container}`, known, 'docker', 'network', 'connect', known.network(id));
     default:
       return raw(request, known);
   }
@@ -118,8 +114,8 @@ export function lookByHand({ path, query }: Request, known: Known): Command {
     return { command: 'docker service ps --no-trunc $(docker service ls -q)', unsaid: [] };
   if (kind === 'info') return command('docker', 'info');
   if (kind === 'containers' && verb === 'json')
-    return command('docker', 'inspect', '-f', CONTAINER_FORMAT, containerOf(id, known));
-  if (kind === 'containers' && verb === 'logs') return command('docker', 'logs', containerOf(id, known));
+    return ofContainer(id, known, 'docker', 'inspect', '-f', CONTAINER_FORMAT);
+  if (kind === 'containers' && verb === 'logs') return ofContainer(id, known, 'docker', 'logs');
   if (kind === 'containers' && id === 'json') return command('docker', 'ps', '--no-trunc');
   return none;
 }
@@ -292,6 +288,14 @@ function createContainer({ body, created, node }: Request, known: Known): Comman
     ),
   ];
   return { ...command('create_container', shellExpression(variable(node)), ...words), unsaid };
+}
+
+/** A command that ends with a container. */
+function ofContainer(id: string, known: Known, ...words: string[]): Command {
+  const container = known.container({ container: id });
+  return container && 'service' in container
+    ? { ...command(...words), of: container }
+    : command(...words, containerOf(id, known));
 }
 
 function containerOf(id: string, known: Known): string {

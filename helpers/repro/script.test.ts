@@ -250,10 +250,14 @@ test('what the command line has no words for is asked of the socket, with the ve
   assert.ok(!call.includes(NET) && call.includes('zzzzzzzzzzzzz'), call);
 });
 
-test('a task is killed on its node, by name of service and slot', async () => {
-  assert.deepEqual(await done([['api w2', `POST /containers/${CONTAINER}/kill`]]), [
-    'ssh|w2|docker kill abcdef',
-  ]);
+test('a task is killed and looked at where it is there, by name of service and slot', async () => {
+  const steps: Step[] = [
+    ['api w1', `POST /containers/${CONTAINER}/kill`],
+    ['api m1', `GET /containers/${CONTAINER}/json`],
+  ];
+  const [killed, seen = ''] = await done(steps);
+  assert.equal(killed, 'ssh|host-2|docker kill abcdef');
+  assert.match(seen, /^ssh\|host-2\|docker inspect -f '\{\{.Name\}\} [^']*' abcdef$/);
 });
 
 test('a container of no service is made on its node, and looked from, by its name', async () => {
@@ -308,7 +312,7 @@ test('of what was asked again and again the last stays, after as long a wait', a
     'sleep|10',
     'ssh|w1|ipvsadm -Ln',
     'sleep|10',
-    'ssh|w2|docker kill abcdef',
+    'ssh|host-2|docker kill abcdef',
     'sleep|12',
     'ssh|w1|ipvsadm -Ln',
   ]);
@@ -326,7 +330,7 @@ test('where services take longer than they did, the script waits on', async () =
       'sleep|1',
       'sleep|1',
       'sleep|5',
-      'ssh|w2|docker kill abcdef',
+      'ssh|host-2|docker kill abcdef',
       'sleep|12',
       'ssh|w1|ipvsadm -Ln',
     ],

@@ -7,7 +7,7 @@ import type { SwarmFacts } from '../swarm/facts.ts';
 import { createNetworkBody, createServiceBody, type Stack } from '../swarm/services.ts';
 import type { Transcript } from '../transcript/file.ts';
 import type { Entry, Json } from '../transcript/transcript.ts';
-import { elsewhere, Known, LAB, OUTSIDER, shellExpression, variable, word } from './known.ts';
+import { elsewhere, Known, LAB, OUTSIDER, shellExpression, type TaskName, variable, word } from './known.ts';
 import { type Command, changeByHand, lookByHand, parseRequest } from './requests.ts';
 
 /** What is said at the head of the script. */
@@ -52,9 +52,11 @@ export function reproScript(transcript: Transcript, told: Told): string {
   const known = new Known([...nodes, { name: OUTSIDER, address: outsider.address }]);
   const limits = new Set<string>();
 
-  const render = ({ command, unsaid }: Command, node: string): string | undefined => {
+  const render = ({ command, of, unsaid }: Command, node: string): string | undefined => {
     for (const one of unsaid) limits.add(`not said by flags: ${one}`);
     if (command === undefined) return undefined;
+    if (of && typeof command !== 'string')
+      return `of_task ${of.service} ${slotOf(of, node, known)} ${word(elsewhere(command))}`;
     // A function of the script knows for itself where to go.
     if (command[0] === 'create_container') return (command as readonly string[]).map(word).join(' ');
     const text = typeof command === 'string' ? command : elsewhere(command);
@@ -160,8 +162,13 @@ function onNode(node: string, command: string, known: Known): string {
   if (container && 'at' in container)
     return `in_container ${word(shellExpression(container.at))} ${container.name} ${word(known.generally(inner, node))}`;
   if (container)
-    return `in_task ${container.service} ${word(container.slot.startsWith('$') ? known.renamed(node) : container.slot)} ${word(known.generally(inner, node))}`;
+    return `in_task ${container.service} ${slotOf(container, node, known)} ${word(known.generally(inner, node))}`;
   return `on ${word(known.renamed(node))} ${word(known.generally(command, node))}`;
+}
+
+/** Which of a service's tasks: that on the node of this name where each node has one. */
+function slotOf({ slot }: TaskName, node: string, known: Known): string {
+  return word(slot.startsWith('$') ? known.renamed(node) : slot);
 }
 
 function refusalOf({ error }: Entry): string | undefined {
@@ -181,7 +188,8 @@ function lastOfEqual(lines: readonly Line[]): Line[] {
   // What the API says beside that is looked at once, at the end.
   const lastChange = kept.findLastIndex(({ kind }) => kind === 'change');
   return kept.filter(
-    ({ kind, text }, i) => kind === 'change' || i > lastChange || !/^(?:on \S+ ')?docker /.test(text),
+    ({ kind, text }, i) =>
+      kind === 'change' || i > lastChange || !/^(?:of_task |(?:on \S+ ')?docker )/.test(text),
   );
 }
 
@@ -249,6 +257,9 @@ done; }`,
   in_task: `in_task() { set -- "$(task "$1" "$2")" "$3"
   host=$(docker node inspect -f '{{.Description.Hostname}}' "$(docker inspect --type task -f '{{.NodeID}}' "$1")")
   on "$host" "nsenter --net=/proc/$(docker inspect --type task -f '{{.Status.ContainerStatus.PID}}' "$1")/ns/net $2"; }`,
+  of_task: `of_task() { set -- "$(task "$1" "$2")" "$3"
+  host=$(docker node inspect -f '{{.Description.Hostname}}' "$(docker inspect --type task -f '{{.NodeID}}' "$1")")
+  on "$host" "$2 $(docker inspect --type task -f '{{.Status.ContainerStatus.ContainerID}}' "$1")"; }`,
   create_service: `create_service() { if [ -n "$IMAGE" ]; then docker service create --detach "$@" "$IMAGE"; else docker service create --detach "$@" busybox sh -c "$SERVE"; fi; }`,
   engine: `engine() { if [ "$1" = "$MANAGER" ]; then sh -c "docker $2"; else on "$1" "docker $2"; fi; }`,
   create_container: `create_container() { where=$1; shift; engine "$where" "create $* \${IMAGE:-busybox sh -c '$SERVE'}"; }`,
@@ -266,6 +277,7 @@ const NEEDS: Record<string, string[]> = {
   task_address: ['task'],
   container: ['task'],
   in_task: ['task', 'on'],
+  of_task: ['task', 'on'],
   engine: ['on'],
   settle: ['settled'],
   create_container: ['engine', 'on'],
