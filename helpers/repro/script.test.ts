@@ -169,6 +169,15 @@ test('its head says what was promised, what was seen, on which versions, and wha
   assert.match(text, /m1 \(manager\) 26\.1\.5, w1 \(worker\) 26\.1\.5.*kernel 6\.12\.117/);
 });
 
+test('its head names the tools it uses on nodes, and no other', () => {
+  const text = script([
+    ['shell w1', 'ipvsadm -Ln; iptables-save -c'],
+    ['shell w2', 'sh -c "tcpdump -n udp port 4789"'],
+    ['api w1', `GET /containers/${CONTAINER}/json`],
+  ]);
+  assert.match(text, /; there it uses nsenter, ipvsadm, iptables, tcpdump\.$/m);
+});
+
 test('the stack is created by the command line, of an image that anyone has', async () => {
   const calls = await run(script([]));
   assert.ok(calls.includes('docker|network|create|--driver=overlay|--attachable|front'), calls.join('\n'));

@@ -98,7 +98,7 @@ export function reproScript(transcript: Transcript, told: Told): string {
   const steps = withWaits(lastOfEqual(lines));
   const text = [...setUp, ...(setUp.length > 0 ? [SET_UP] : []), ...steps].join('\n');
   return [
-    ...head(told, transcript, { nodes, manager }, limits),
+    ...head(told, transcript, { nodes, manager, text }, limits),
     ...preamble(text, { nodes, manager, second: known.second }),
     ...(setUp.length > 0 ? ['', '# What runs when the clause begins.', ...setUp, SET_UP] : []),
     '',
@@ -207,10 +207,33 @@ function withWaits(lines: readonly Line[]): string[] {
   });
 }
 
+/** What a fresh host may lack. */
+const TOOLS = [
+  'nsenter',
+  'ipvsadm',
+  'iptables',
+  'nft',
+  'ip',
+  'bridge',
+  'conntrack',
+  'ss',
+  'dig',
+  'curl',
+  'socat',
+  'ping',
+  'tcpdump',
+];
+
+function toolsIn(text: string): string[] {
+  const used = TOOLS.filter((tool) => new RegExp(`(?<![\\w./-])${tool}(?:-save)? `).test(text));
+  // The functions of the script enter namespaces.
+  return [...new Set(['nsenter', ...used])];
+}
+
 function head(
   told: Told,
   { head: { startedAt } }: Transcript,
-  { nodes, manager }: { nodes: SwarmFacts['nodes']; manager: string },
+  { nodes, manager, text }: { nodes: SwarmFacts['nodes']; manager: string; text: string },
   limits: Set<string>,
 ): string[] {
   const engines = nodes.map(({ name, role, engine }) => `${name} (${role}) ${engine}`).join(', ');
@@ -228,7 +251,7 @@ function head(
     `Seen on ${startedAt.slice(0, 10)} with Docker Engine ${engines}; kernel ${told.kernel ?? 'not known'}.`,
     '',
     `Needs a Swarm of that version, of managers and workers as above${spare}, with nothing on it. Run it where docker speaks to`,
-    `${manager}. Nodes are reached as root by ssh, or by what ON names; there it uses nsenter, ipvsadm, iptables, ip, dig and curl.`,
+    `${manager}. Nodes are reached as root by ssh, or by what ON names; there it uses ${toolsIn(text).join(', ')}.`,
     'Set the host names of the nodes below, and OUTSIDER to a host that is no member, or leave it to be this one.',
     ...(limits.size > 0
       ? ['', 'What this script does not do as the suite did:', ...[...limits].map((one) => `- ${one}`)]
