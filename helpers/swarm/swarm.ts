@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import { type EngineAddress, engineClient } from '../engine/client.ts';
-import { Inconclusive, Violation } from '../errors.ts';
+import { Inconclusive, messageOf, Violation } from '../errors.ts';
 import type { CaptureOptions } from '../observe/capture.ts';
 import { Journal } from '../observe/journal.ts';
 import { type LogPlaces, LogReader } from '../observe/logs.ts';
@@ -9,7 +9,7 @@ import type { Packet } from '../observe/parse/pcap.ts';
 import { Toolbox } from '../observe/shell.ts';
 import { Upstream } from '../observe/upstream.ts';
 import type { Stopwatch } from '../verdict/stopwatch.ts';
-import { type Convergence, converge } from '../waiting.ts';
+import { type Convergence, converge, until } from '../waiting.ts';
 import {
   disagreements,
   INGRESS_SANDBOX,
@@ -50,6 +50,15 @@ import {
   viewSwarm,
   withoutNodes,
 } from './view.ts';
+
+/**
+ * Ours: starting a task keeps an emulated processor busy for seconds. While sixty start at once, a manager no longer agrees with itself
+ * within its own deadlines, and refuses requests (DeadlineExceeded).
+ */
+const MOST_STARTING = 20;
+
+/** Ours: thirty tasks, each of ten seconds of two slow processors. */
+const ALL_RUN = { withinMs: 600_000, everyMs: 2000 };
 
 /**
  * How long the product may take until all nodes tell the same after a change. Calibrated: 10-17 s for a service of three
@@ -544,11 +553,37 @@ export class Swarm {
     return this.node(task.node).namespace(key.SandboxKey.slice(key.SandboxKey.lastIndexOf('/') + 1), aspects);
   }
 
-  /** Creates the networks and services of a stack; `settled` tells when they serve. */
+  /**
+   * Creates the networks and services of a stack; `settled` tells when they serve. What comes after many tasks is created when
+   * those run.
+   *
+   * @throws Inconclusive (lab) when they never do.
+   */
   async deploy({ networks, services }: Stack): Promise<void> {
     await this.#time.spend('swarm', async () => {
       for (const spec of networks) await this.createNetwork(spec);
-      for (const spec of services) await this.create(spec);
+      let starting = 0;
+      for (const spec of services) {
+        const tasks = spec.replicas === 'global' ? this.nodes.length : spec.replicas;
+        if (starting > 0 && starting + tasks > MOST_STARTING) {
+          await this.#allRun();
+          starting = 0;
+        }
+        await this.create(spec);
+        starting += tasks;
+      }
+    });
+  }
+
+  /** Waits until every service has its tasks. */
+  async #allRun(): Promise<void> {
+    let missing: readonly string[] = [];
+    const all = async () => {
+      missing = unfinished(await viewSwarm(this.manager.api));
+      return missing.length === 0 || undefined;
+    };
+    await until('the first services of a large stack to run', all, ALL_RUN).catch((error) => {
+      throw new Inconclusive('lab', `${messageOf(error)}; ${missing.join(', ')}`, { cause: error });
     });
   }
 
