@@ -3,18 +3,22 @@ import { defineConfig } from '@playwright/test';
 import { cellsOfRun } from './helpers/lab/cells.ts';
 import { defaultSlots } from './helpers/pool/slots.ts';
 import { readPlan } from './helpers/sabotage/plan.ts';
-import { HISTORY_DIR, OUT_DIR, REPLAY_VARIABLE } from './helpers/verdict/channel.ts';
+import { type CellMetadata, HISTORY_DIR, OUT_DIR, REPLAY_VARIABLE } from './helpers/verdict/channel.ts';
 import { readVerdict } from './helpers/verdict/read.ts';
 
 /** Ours: a whole run of one cell, cold caches and a slow host included; long clauses come on top. */
 const CELL_LIMIT_MS = 80 * 60_000;
 
 /** A project for each cell of the run, or of the one that is judged again. What is wrong with them is told by global set-up, in the report too. */
-function projects(): { name: string; grep?: RegExp }[] {
+function projects(): { name: string; grep?: RegExp; metadata?: CellMetadata }[] {
   const replayed = process.env[REPLAY_VARIABLE];
   try {
     if (replayed) return readVerdict(replayed).cells.map(({ name }) => ({ name }));
-    return cellsOfRun().map(({ name, clauses }) => ({ name, ...(clauses && { grep: clauses }) }));
+    return cellsOfRun().map(({ name, clauses, given }) => ({
+      name,
+      ...(clauses && { grep: clauses }),
+      metadata: { settings: given },
+    }));
   } catch {
     return [{ name: 'default' }];
   }

@@ -23,7 +23,13 @@ function ended(outcome: Judged['outcome'], name: string): Outcome {
 
 function compose(facts: Partial<Known>) {
   const now = new Date('2026-11-22T10:00:05.000Z');
-  const nothing = { selected: [], outcomes: new Map(), cells: new Map(), catalogue: new Map() };
+  const nothing = {
+    selected: [],
+    outcomes: new Map(),
+    cells: new Map(),
+    settings: new Map(),
+    catalogue: new Map(),
+  };
   return verdictSchema.parse(composeVerdict({ run, now, ...nothing, ...facts }));
 }
 
@@ -61,10 +67,15 @@ test('what the catalogue does not know is not invented', () => {
 test('a cell is listed if set-up knew it or a clause was meant for it, and its set-up time counts', () => {
   const selected = [{ test: 'a', cell: 'second', clause: 'VIP-001', title: 'A promise' }];
   const cells = new Map([['first', { ...unknownCell('first', 'did not boot'), spent: { lab: 7 } }]]);
-  const verdict = compose({ selected, cells });
+  const settings = new Map([['second', { KERNEL: 'debian:bookworm' }]]);
+  const verdict = compose({ selected, cells, settings });
   assert.deepEqual(verdict.cells, [
     unknownCell('first', 'did not boot'),
-    unknownCell('second', 'set-up recorded nothing about this cell'),
+    // Its turn never came: whoever repeats it needs to know what it was to be.
+    {
+      ...unknownCell('second', 'set-up recorded nothing about this cell'),
+      settings: { KERNEL: 'debian:bookworm' },
+    },
   ]);
   assert.equal(verdict.time.lab, 7);
 });

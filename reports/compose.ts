@@ -1,6 +1,7 @@
 import type { ClauseData } from '../helpers/catalogue/catalogue.ts';
 import { type CellFacts, cellOf } from '../helpers/verdict/channel.ts';
 import {
+  type Cell,
   type ClauseVerdict,
   type Evidence,
   type ExitReason,
@@ -44,12 +45,26 @@ export interface Known {
   outcomes: ReadonlyMap<string, Outcome>;
   /** What set-up wrote about the cells, by name. */
   cells: ReadonlyMap<string, CellFacts>;
+  /** What each cell was asked to be, by name. */
+  settings: ReadonlyMap<string, Cell['settings']>;
   catalogue: Catalogue;
   now: Date;
 }
 
 /** The verdict as far as it is known: a clause without a result is inconclusive, and says why it has none. */
-export function composeVerdict({ run, selected, outcomes, cells, catalogue, now }: Known): VerdictFile {
+export function composeVerdict({
+  run,
+  selected,
+  outcomes,
+  cells,
+  settings,
+  catalogue,
+  now,
+}: Known): VerdictFile {
+  const untold = (name: string) => ({
+    ...unknownCell(name, whyUnknown(run)),
+    settings: settings.get(name) ?? null,
+  });
   const verdicts = selected.map((one) => clauseVerdict(one, outcomes.get(one.test), catalogue, notRun(run)));
   const clauses = [...Map.groupBy(verdicts, ({ cell, id }) => `${cell} ${id}`).values()].map(worst);
   const cellNames = new Set([...cells.keys(), ...selected.map(({ cell }) => cell)]);
@@ -58,7 +73,7 @@ export function composeVerdict({ run, selected, outcomes, cells, catalogue, now 
   return {
     schema: VERDICT_SCHEMA,
     run,
-    cells: [...cellNames].map((name) => cellOf(cells.get(name) ?? unknownCell(name, whyUnknown(run)))),
+    cells: [...cellNames].map((name) => cellOf(cells.get(name) ?? untold(name))),
     clauses,
     totals: totalsOf(clauses),
     time: timeOf(sum([...spent, ...spentOutside]), now.getTime() - Date.parse(run.startedAt)),

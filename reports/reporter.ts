@@ -15,8 +15,20 @@ import { loadCatalogue } from '../helpers/catalogue/catalogue.ts';
 import { messageOf } from '../helpers/errors.ts';
 import { PLANTED } from '../helpers/sabotage/plan.ts';
 import { byClause, type Proof } from '../helpers/sabotage/record.ts';
-import { type Judged, OUT_DIR, readCells, readJudgement } from '../helpers/verdict/channel.ts';
-import { conforms, type ExitReason, type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
+import {
+  type CellMetadata,
+  type Judged,
+  OUT_DIR,
+  readCells,
+  readJudgement,
+} from '../helpers/verdict/channel.ts';
+import {
+  type Cell,
+  conforms,
+  type ExitReason,
+  type VerdictFile,
+  verdictSchema,
+} from '../helpers/verdict/model.ts';
 import { shellWord } from './advice.ts';
 import { areaOf, type Catalogue, clauseVerdict, composeVerdict, notRun, type Outcome } from './compose.ts';
 import { plain, type Ran } from './decide.ts';
@@ -68,6 +80,8 @@ export default class VerdictReporter implements Reporter {
   readonly #progress = new Progress(process.stdout);
   readonly #outcomes = new Map<string, Outcome>();
   #selected: Selected[] = [];
+  /** What each cell was asked to be, by name. */
+  readonly #settings = new Map<string, Cell['settings']>();
   #maxFailures = 0;
   #verdict: VerdictFile | undefined;
 
@@ -96,6 +110,8 @@ export default class VerdictReporter implements Reporter {
     this.#allure &&= config.reporter.some(([module]) => module.includes('allure-playwright'));
     this.#maxFailures = config.maxFailures;
     this.#selected = selectedIn(suite);
+    for (const { name, metadata } of config.projects)
+      this.#settings.set(name, (metadata as CellMetadata | undefined)?.settings ?? null);
     this.#save('running');
     this.#progress.begin({
       selected: this.#selected,
@@ -222,6 +238,7 @@ export default class VerdictReporter implements Reporter {
       run,
       selected: this.#selected,
       outcomes: this.#outcomes,
+      settings: this.#settings,
       catalogue: this.#catalogue,
       now,
     };

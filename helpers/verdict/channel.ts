@@ -94,6 +94,11 @@ export function transcriptPath({
   return join('transcripts', fileName(cell), `${name}.jsonl.gz`);
 }
 
+/** What the project of a cell carries, so that reports know what it was to be even when its turn never came. */
+export interface CellMetadata {
+  settings?: Cell['settings'];
+}
+
 /** Called as soon as a cell is known, or known never to come up; the first to know tells. Readers never find half of it. */
 export function tellCell(outDir: string, facts: CellFacts): void {
   const folder = join(outDir, 'cells');
