@@ -15,8 +15,8 @@ export function nameOf({ clause, fault }: Pick<Sabotage, 'clause' | 'fault'>): s
 export interface Known {
   /** How long each took when it was last done (ms), undefined where it was not: the lot falls on the quick ones. */
   took: (sabotage: Sabotage) => number | undefined;
-  /** Its spec file: another of the area is drawn from the same one where it can be, since each file has a stack to deploy. */
-  file: (sabotage: Sabotage) => string | undefined;
+  /** What its spec file starts with, a Swarm of some kind with a stack on it: each has to be made, so that few serve all areas where they can. */
+  start: (sabotage: Sabotage) => string | undefined;
 }
 
 /** What a user may ask for. */
@@ -58,15 +58,20 @@ export function choose(
   );
   if (wanted.length === 0) throw new UsageError(`there is no sabotage yet for ${areas.join(', ')}`);
   if (sample === undefined || sample >= wanted.length) return wanted;
-  const soon = quick ? quicker(wanted, quick.took, areaOf) : wanted;
+  const soon = quick ? quicker(wanted, quick, areaOf) : wanted;
   const lots = soon.length < sample ? wanted : soon;
   const [order = []] = fc.sample(fc.shuffledSubarray(lots, { minLength: lots.length }), { seed, numRuns: 1 });
-  // Area after area in turn, so that a small sample touches them all.
-  const ranked = [...Map.groupBy(order, areaOf).values()].flatMap((own) => {
-    const first = own[0] && quick?.file(own[0]);
-    const [same, others] = [true, false].map((is) =>
-      own.filter((one) => (quick?.file(one) === first) === is),
-    );
+  const startOf = (one: Sabotage) => quick?.start(one);
+  const starts = (some: readonly Sabotage[]) => new Set(some.map(startOf));
+  // Area after area in turn, so that a small sample touches them all; those that have no choice of a start choose for others.
+  const areasInTurn = [...Map.groupBy(order, areaOf).values()].toSorted(
+    (a, b) => starts(a).size - starts(b).size,
+  );
+  const begun = new Set<string | undefined>();
+  const ranked = areasInTurn.flatMap((own) => {
+    const start = startOf(own.find((one) => begun.has(startOf(one))) ?? (own[0] as Sabotage));
+    begun.add(start);
+    const [same, others] = [true, false].map((is) => own.filter((one) => (startOf(one) === start) === is));
     return [...(same ?? []), ...(others ?? [])].map((one, rank) => ({ one, rank }));
   });
   const drawn = new Set(
@@ -78,10 +83,10 @@ export function choose(
   return wanted.filter((one) => drawn.has(one));
 }
 
-/** Those that took no longer than half of all did; of an area without any, the one that took least. What was never done is slow. */
+/** Those that took no longer than half of all did; of an area without any, for each start the one that took least. What was never done is slow. */
 function quicker(
   some: readonly Sabotage[],
-  took: Known['took'],
+  { took, start }: Known,
   areaOf: (one: Sabotage) => string,
 ): Sabotage[] {
   const time = (one: Sabotage) => took(one) ?? Number.MAX_VALUE;
@@ -89,7 +94,10 @@ function quicker(
   const median = times[Math.floor((times.length - 1) / 2)] ?? 0;
   return [...Map.groupBy(some, areaOf).values()].flatMap((own) => {
     const quick = own.filter((one) => time(one) <= median);
-    return quick.length > 0 ? quick : own.toSorted((a, b) => time(a) - time(b)).slice(0, 1);
+    if (quick.length > 0) return quick;
+    return [...Map.groupBy(own, start).values()].flatMap((equal) =>
+      equal.toSorted((a, b) => time(a) - time(b)).slice(0, 1),
+    );
   });
 }
 
