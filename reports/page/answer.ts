@@ -10,7 +10,10 @@ export function answer(worst: Advice, advices: { cell: Cell; advice: Advice }[],
   const { run, totals } = context.verdict;
   const several = advices.length > 1;
   const good = advices.filter(({ advice }) => advice.answer === 'yes').length;
-  const headline = several ? `${good} of ${advices.length} cells can be upgraded to` : worst.headline;
+  // Where all cells have one answer but yes, that one says more than none of how many.
+  const alike = good === 0 && advices.every(({ advice }) => advice.answer === worst.answer);
+  const headline =
+    several && !alike ? `${good} of ${advices.length} cells can be upgraded to` : worst.headline;
   const [only] = advices;
   return html`<div class="answer ${worst.answer}">
 <h1>${headline}</h1>

@@ -64,6 +64,17 @@ async function opened(name: string, options: BrowserContextOptions = {}) {
 const rows = (page: Page) => page.locator('.matrix tr[id]:visible');
 const fits = (page: Page) => page.evaluate('document.documentElement.scrollWidth <= innerWidth');
 
+test('cells that all have one answer, and it is not yes, are told by it', () => {
+  const { verdict, history } = runs.matrix;
+  const catalogue = loadCatalogue();
+  const [some] = verdict.clauses.filter(({ verdict: one }) => one === 'pass').map(({ id }) => id);
+  const clauses = verdict.clauses.filter(({ id, verdict: one }) => id === some && one === 'pass');
+  const cells = verdict.cells.filter(({ name }) => clauses.some(({ cell }) => cell === name));
+  assert.ok(cells.length > 1);
+  const page = conformancePage({ verdict: { ...verdict, cells, clauses }, catalogue, history, files: {} });
+  assert.match(page, /<h1>Nothing failed, but only part was judged<\/h1>/);
+});
+
 const answers = {
   clean: 'Nothing stands against the upgrade',
   failures: 'Do not upgrade',
