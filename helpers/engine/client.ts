@@ -43,7 +43,7 @@ function transcribe(modem: Modem, as: string): void {
       new Promise<unknown>((resolve, reject) => {
         send(options, context, body, (error, answer) => (error ? reject(error) : resolve(answer)));
       });
-    // Whatever else is being waited for meanwhile counts; of its own, a request is a wait for the engine.
+    // A wait for the engine, unless it is part of another that began before.
     exchange(`api ${as}`, ask, () => stopwatch.spend('swarm', sent)).then(
       (answer) => callback(null, answer),
       (error: unknown) => callback(error, null),

@@ -3,7 +3,6 @@
  * the memory can be mapped instead of read (QEMU docs/devel/migration/mapped-ram.rst, migration/ram.c MappedRamHeader).
  */
 import fs from 'node:fs/promises';
-import { execa } from 'execa';
 
 /** Where the guest's memory lies in a file: `bytes` of it from `offset` on, page after page. */
 export interface MappedMemory {
@@ -78,7 +77,8 @@ interface Stretch {
 }
 
 /**
- * Reads a saved memory into the page cache, unless it is there. A guest that had to fetch its memory page by page from a disk would
+ * Reads a saved memory into the page cache, which takes a fifth of a second where it is there already: to ask whether it is takes as
+ * long, and does not tell data from holes that a guest has touched. A guest that had to fetch its memory page by page from a disk would
  * stand still for half a minute, with its clock running: all heartbeats of a Swarm run out, nodes count as down, and tasks are replaced.
  *
  * Its holes, two thirds of it, are left out: read, they would fill the page cache with zeros, and drive out other checkpoints.
@@ -87,13 +87,8 @@ interface Stretch {
  */
 export async function intoPageCache(file: string, signal?: AbortSignal): Promise<void> {
   await using opened = await fs.open(file, 'r');
-  const stretches = await written(opened);
-  const due = stretches.reduce((sum, { start, end }) => sum + end - start, 0);
-  const resident = await residentBytes(file);
-  // With much more than that in it, a guest has touched holes, and nobody knows which of it is data.
-  if (resident > 0.9 * due && resident < 1.3 * due) return;
   const buffer = Buffer.allocUnsafe(READ_BYTES);
-  for (const { start, end } of stretches)
+  for (const { start, end } of await written(opened))
     for (let at = start; at < end; at += READ_BYTES) {
       signal?.throwIfAborted();
       await opened.read(buffer, 0, Math.min(READ_BYTES, end - at), at);
@@ -125,12 +120,4 @@ async function written(file: fs.FileHandle): Promise<Stretch[]> {
   });
   add(place.offset + place.bytes, size);
   return stretches;
-}
-
-/** How much of a file is in the page cache; none as far as is known where there is no fincore(1), which only costs a read. */
-async function residentBytes(file: string): Promise<number> {
-  const { stdout, failed } = await execa('fincore', ['--bytes', '--noheadings', '--output', 'RES', file], {
-    reject: false,
-  });
-  return failed ? 0 : Number(stdout);
 }
