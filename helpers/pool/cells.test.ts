@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { UsageError } from '../errors.ts';
 import { readSettings } from '../lab/settings.ts';
 import { Cells } from './cells.ts';
-import type { Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
+import type { KeepRequest, Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
 
 /** Lends nothing, and notes what it is asked. */
 class ProviderDouble implements Provider {
@@ -32,7 +32,7 @@ class ProviderDouble implements Provider {
     return {} as Lease;
   }
 
-  async keep(slot: number): Promise<Lease> {
+  async keep({ slot }: KeepRequest): Promise<Lease> {
     this.#note(`keep ${slot}`);
     return {} as Lease;
   }
@@ -70,8 +70,8 @@ test('a slot holds one lab at a time, whatever cell it is of', async () => {
   await cells.lease(lease('old'), quiet);
   await cells.lease(lease('old', 1), quiet);
   await cells.lease(lease('new'), quiet);
-  await cells.keep(0, 'voting', quiet);
-  await cells.keep(1, 'voting', quiet);
+  await cells.keep({ slot: 0, stack: 'voting', rules: null }, quiet);
+  await cells.keep({ slot: 1, stack: 'voting', rules: null }, quiet);
   assert.deepEqual(said, [
     'old: lease 0',
     'old: lease 1',

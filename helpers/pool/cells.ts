@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Inconclusive, UsageError } from '../errors.ts';
 import type { LabCell } from '../lab/cells.ts';
-import type { Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
+import type { KeepRequest, Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
 
 /** Makes what lends the labs of one cell. @param folder a folder of the cell's own. */
 export type MakeProvider = (cell: LabCell, folder: string) => Promise<Provider>;
@@ -48,10 +48,10 @@ export class Cells {
     return provider.lease(wanted, progress);
   }
 
-  async keep(slot: number, stack: string, progress: (line: string) => void): Promise<Lease> {
-    const held = this.#holds.get(slot);
-    if (held === undefined) throw new Inconclusive('suite', `slot ${slot} has no lab to keep`);
-    return (await this.#opened(held)).provider.keep(slot, stack, progress);
+  async keep(request: KeepRequest, progress: (line: string) => void): Promise<Lease> {
+    const held = this.#holds.get(request.slot);
+    if (held === undefined) throw new Inconclusive('suite', `slot ${request.slot} has no lab to keep`);
+    return (await this.#opened(held)).provider.keep(request, progress);
   }
 
   async unsettled(name: string, stack: string, why: string): Promise<void> {

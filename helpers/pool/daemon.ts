@@ -67,7 +67,7 @@ async function main(): Promise<void> {
         await lent.unsettled(cell, stack, why);
         return null;
       },
-      keep: ({ slot, stack }) => lent.keep(slot, stack, progress),
+      keep: (request) => lent.keep(request, progress),
       async release({ slot }) {
         await lent.release(slot);
         return null;

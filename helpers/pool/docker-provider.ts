@@ -85,11 +85,11 @@ export class DockerProvider implements Provider {
       await this.#form(images, progress, topology);
     }
     this.#used = true;
-    return { ...this.#lent(), level: 'swarm' };
+    return { ...this.#lent(), level: 'swarm', rules: null };
   }
 
   async keep(): Promise<Lease> {
-    return { ...this.#lent(), level: 'stack' };
+    return { ...this.#lent(), level: 'stack', rules: null };
   }
 
   /** The Swarm is not lent again: another cell's nodes may take its place. */

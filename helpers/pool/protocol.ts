@@ -17,6 +17,8 @@ export interface Lease {
   swarm: SwarmFacts;
   /** How deep the checkpoint was: with the wanted stack already running, or the bare Swarm. */
   level: 'swarm' | 'stack';
+  /** The rule document that was written when the stack was kept; null where none was, or nothing is kept. */
+  rules: string | null;
 }
 
 /** What set-up learns about the cell it made ready, and how long that took (ms). */
@@ -33,7 +35,7 @@ export interface PoolStatus {
   /** Why no lab can be lent any more, with the console's tail; null while all is well. */
   dead: string | null;
   /** The labs that are lent now, with what their leases said. */
-  labs: (Omit<Lease, 'level'> & { slot: number; pid: number | null })[];
+  labs: (Omit<Lease, 'level' | 'rules'> & { slot: number; pid: number | null })[];
 }
 
 /** What a worker asks for. */
@@ -47,13 +49,22 @@ export interface LeaseRequest {
   topology: Partial<Topology>;
 }
 
+/** What is to be kept. */
+export interface KeepRequest {
+  slot: number;
+  /** Key of the stack that runs. */
+  stack: string;
+  /** Its rule document, where it has one: whatever is restored from the checkpoint has the same rules. */
+  rules: string | null;
+}
+
 /** What a pool can be asked: request and answer of each, by path. */
 export interface PoolCalls {
   /** Makes a cell ready to be lent; at once when it is already. A cell that could not be made ready is not tried again. */
   prepare: { request: { cell: string; slots: number }; answer: Prepared };
   lease: { request: LeaseRequest; answer: Lease };
   /** Keeps the lab of this slot, with its stack settled, as the stack's checkpoint; the lab is lent anew from it. */
-  keep: { request: { slot: number; stack: string }; answer: Lease };
+  keep: { request: KeepRequest; answer: Lease };
   /** Says that this stack did not settle; it is not lent again, so that one bad stack costs a run its waiting once. */
   unsettled: { request: { cell: string; stack: string; why: string }; answer: null };
   release: { request: { slot: number }; answer: null };
@@ -74,7 +85,7 @@ export type AnswerLine =
 export interface Provider {
   prepare(slots: number, progress: (line: string) => void): Promise<Prepared>;
   lease(request: LeaseRequest, progress: (line: string) => void): Promise<Lease>;
-  keep(slot: number, stack: string, progress: (line: string) => void): Promise<Lease>;
+  keep(request: KeepRequest, progress: (line: string) => void): Promise<Lease>;
   release(slot: number): Promise<void>;
   status(): Promise<PoolStatus>;
   /** Ends everything the provider started. */

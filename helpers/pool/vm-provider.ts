@@ -15,7 +15,7 @@ import { formSwarmInChild } from '../swarm/form-in-child.ts';
 import { NODE_INIT } from '../swarm/node-init.ts';
 import { imageFacts } from './image-facts.ts';
 import { PREFLIGHT, requireFeatures } from './preflight.ts';
-import type { Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
+import type { KeepRequest, Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
 
 /** Raised when forming a Swarm changes in a way that older checkpoints lack. */
 const SWARM_RECIPE = 2;
@@ -32,8 +32,11 @@ const CLOCK_LIMIT_MS = 30_000;
 interface Lent {
   vm: RunningVm;
   topology: Topology;
-  lease: Omit<Lease, 'level'>;
+  lease: Omit<Lease, 'level' | 'rules'>;
 }
+
+/** What is known of a Swarm in a checkpoint: of one with a stack, the stack's rules too. */
+type Kept = SwarmFacts & Partial<Pick<Lease, 'rules'>>;
 
 /** Labs that are guests of our own: every lease is a fresh restore of a checkpoint. */
 export class VmProvider implements Provider {
@@ -42,12 +45,12 @@ export class VmProvider implements Provider {
   readonly #lent = new Map<number, Lent>();
   #lab: VmLab | undefined;
   /** The checkpoints of formed Swarms known so far, and those being made, by topology. */
-  readonly #swarms = new Map<string, Promise<Checkpoint<SwarmFacts>>>();
+  readonly #swarms = new Map<string, Promise<Checkpoint<Kept>>>();
   /** How the first guest died that did, with its console. */
   #dead: Promise<string> | undefined;
   readonly #closed = new AbortController();
   /** By slot. */
-  readonly #restoredLast = new Map<number, Checkpoint<SwarmFacts>>();
+  readonly #restoredLast = new Map<number, Checkpoint<Kept>>();
   readonly #spent = { lab: 0, swarm: 0 };
 
   /** @param folder this run's own folder. */
@@ -75,7 +78,7 @@ export class VmProvider implements Provider {
     const lab = this.#requireLab();
     const topology = this.#topology(wanted);
     const deeper = stack
-      ? await lab.findCheckpoint<SwarmFacts>(this.#stackRecipe(lab, topology, stack))
+      ? await lab.findCheckpoint<Kept>(this.#stackRecipe(lab, topology, stack))
       : undefined;
     if (deeper) {
       const restored = await this.#restored(slot, deeper, topology, 'run', progress);
@@ -90,7 +93,7 @@ export class VmProvider implements Provider {
     }
   }
 
-  async keep(slot: number, stack: string, progress: (line: string) => void): Promise<Lease> {
+  async keep({ slot, stack, rules }: KeepRequest, progress: (line: string) => void): Promise<Lease> {
     await this.#requireAlive();
     const lab = this.#requireLab();
     const lent = this.#lent.get(slot);
@@ -99,7 +102,7 @@ export class VmProvider implements Provider {
     progress('keeping the settled stack as a checkpoint');
     const { vm, topology, lease } = lent;
     await forgetCaches(vm.folder);
-    const kept = await lab.save(vm, this.#stackRecipe(lab, topology, stack), lease.swarm);
+    const kept = await lab.save<Kept>(vm, this.#stackRecipe(lab, topology, stack), { ...lease.swarm, rules });
     await this.#trim(lab, progress);
     const restored = await this.#restored(slot, kept, topology, 'run', progress);
     if (!restored) throw new Inconclusive('lab', 'a checkpoint did not load right after it was made');
@@ -127,7 +130,7 @@ export class VmProvider implements Provider {
   }
 
   /** The checkpoint of the formed Swarm, made if need be, once however many slots ask. */
-  #formed(topology: Topology, progress: (line: string) => void): Promise<Checkpoint<SwarmFacts>> {
+  #formed(topology: Topology, progress: (line: string) => void): Promise<Checkpoint<Kept>> {
     const key = keyOf(topology);
     const made = this.#swarms.get(key) ?? this.#findOrForm(topology, progress);
     this.#swarms.set(key, made);
@@ -135,9 +138,9 @@ export class VmProvider implements Provider {
     return made;
   }
 
-  async #findOrForm(topology: Topology, progress: (line: string) => void): Promise<Checkpoint<SwarmFacts>> {
+  async #findOrForm(topology: Topology, progress: (line: string) => void): Promise<Checkpoint<Kept>> {
     const lab = this.#requireLab();
-    const found = await lab.findCheckpoint<SwarmFacts>(this.#swarmRecipe(lab, topology));
+    const found = await lab.findCheckpoint<Kept>(this.#swarmRecipe(lab, topology));
     if (!found) return this.#form(lab, topology, progress);
     if (!(await olderThan(found.artifact.folder, CHECKPOINT_MAX_AGE_DAYS))) return found;
     progress(`the Swarm's checkpoint is older than ${CHECKPOINT_MAX_AGE_DAYS} days: forming a new one`);
@@ -145,11 +148,7 @@ export class VmProvider implements Provider {
     return this.#form(lab, topology, progress);
   }
 
-  async #form(
-    lab: VmLab,
-    topology: Topology,
-    progress: (line: string) => void,
-  ): Promise<Checkpoint<SwarmFacts>> {
+  async #form(lab: VmLab, topology: Topology, progress: (line: string) => void): Promise<Checkpoint<Kept>> {
     const folder = await this.#slotFolder(`forming-${keyOf(topology)}`);
     const booted = await this.#timed('lab', () => this.#booted(lab, folder, progress));
     return this.#timed('swarm', async () => {
@@ -187,14 +186,14 @@ export class VmProvider implements Provider {
   /** A running guest from a checkpoint, its clock set; undefined when the checkpoint was no good and is gone. */
   async #restored(
     slot: number,
-    checkpoint: Checkpoint<SwarmFacts>,
+    checkpoint: Checkpoint<Kept>,
     topology: Topology,
     use: 'run' | 'save',
     progress: (line: string) => void,
   ): Promise<Omit<Lease, 'level'> | undefined> {
     const lab = this.#requireLab();
     const folder = await this.#slotFolder(`slot-${slot}`);
-    const swarm = checkpoint.payload;
+    const { rules = null, ...swarm } = checkpoint.payload;
     const vm = await this.#started(lab, checkpoint, folder, use).catch(async (error) => {
       if (!(error instanceof BadCheckpoint)) throw error;
       progress(`a checkpoint did not load and is discarded: ${error.message.split('\n')[0]}`);
@@ -214,11 +213,11 @@ export class VmProvider implements Provider {
         .consoleTail()
         .then((tail) => `the lab of slot ${slot} died: ${how}\nconsole:\n${tail}`);
     });
-    return lease;
+    return { ...lease, rules };
   }
 
   /** Spec files come in the same order in every run, and so do the checkpoints that a slot needs. */
-  async #lookAhead(lab: VmLab, slot: number, checkpoint: Checkpoint<SwarmFacts>): Promise<void> {
+  async #lookAhead(lab: VmLab, slot: number, checkpoint: Checkpoint<Kept>): Promise<void> {
     const before = this.#restoredLast.get(slot);
     if (before?.artifact.key === checkpoint.artifact.key) return;
     this.#restoredLast.set(slot, checkpoint);
@@ -229,7 +228,7 @@ export class VmProvider implements Provider {
   /** A guest that runs at the present time. @throws BadCheckpoint when it does not come to life. */
   async #started(
     lab: VmLab,
-    checkpoint: Checkpoint<SwarmFacts>,
+    checkpoint: Checkpoint<Kept>,
     folder: string,
     use: 'run' | 'save',
   ): Promise<RunningVm> {
