@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { stallsIn, unexplained } from '../judge/logs.ts';
+import { engineTells, unexplained } from '../judge/logs.ts';
 import { loadLogPolicy } from './log-policy.ts';
 
 const policy = loadLogPolicy('26.1.5');
@@ -28,5 +28,14 @@ test('a member that gossip or its manager takes for lost tells of a stall; a sus
     'time="2026-11-28T13:24:12.247605969Z" level=info msg="memberlist: Suspect 30822391e2e3 has failed, no acks received"',
     'time="2026-11-28T13:24:19.112566787Z" level=warning msg="memberlist: Refuting a suspect message (from: f55c10cfaf42)"',
   ];
-  assert.deepEqual(stallsIn(policy, 'engine', [...lost, ...harmless]), lost);
+  assert.deepEqual(engineTells(policy, 'stalls', [...lost, ...harmless]), lost);
+});
+
+test('a task that is taken in although it is known already is a symptom; one that has gone already is none', () => {
+  const again =
+    'time="2026-11-29T14:54:23.913353642Z" level=warning msg="addServiceBinding 93ff10cb36fe41c603b58ac27ece27230fa6de8700efdaefcf265dc65e20e45d possible transient state ok:false entries:1 set:true Set{93ff10cb36fe41c603b58ac27ece27230fa6de8700efdaefcf265dc65e20e45d}"';
+  const gone =
+    'time="2026-11-29T14:54:29.900007735Z" level=warning msg="rmServiceBinding 27eb37a08f18571fab46688adfb6e105ee8f3876aaa1224e6bbd6071f8abdfd2 possible transient state ok:false entries:0 set:false "';
+  assert.deepEqual(engineTells(policy, 'symptoms', [gone, again]), [again]);
+  assert.deepEqual(unexplained(policy, 'engine', [again]), []);
 });

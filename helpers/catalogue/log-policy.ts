@@ -14,6 +14,8 @@ const Policy = z.strictObject({
   counts: z.array(z.strictObject({ where, lines, reason: sentence })).min(1),
   /** Lines that tell that the lab kept an engine from running, where no clause meant to. */
   stalls: z.array(z.strictObject({ where, lines, reason: sentence })).min(1),
+  /** Lines that tell that a known defect was at work: they are said with a failure, and judge nothing by themselves. */
+  symptoms: z.array(z.strictObject({ where, lines, reason: sentence })),
   exceptions: z.array(
     z.strictObject({
       where,
@@ -30,12 +32,13 @@ const Policy = z.strictObject({
 
 /** The log policy for an engine version. @throws ZodError when the data are not what they must be. */
 export function loadLogPolicy(engine: string): LogPolicy {
-  const { counts, stalls, exceptions } = Policy.parse(
+  const { counts, stalls, symptoms, exceptions } = Policy.parse(
     parse(readFileSync(path.join(CATALOGUE, LOGS), 'utf8')),
   );
   return {
     counts,
     stalls,
+    symptoms,
     exceptions: exceptions.filter(({ until }) => holds({ since: null, until }, engine)),
   };
 }

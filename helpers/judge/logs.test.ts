@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { stallsIn, unexplained } from './logs.ts';
+import { engineTells, unexplained } from './logs.ts';
 
 const policy = {
   counts: [
@@ -20,9 +20,13 @@ test('what no rule speaks of does not count', () => {
   assert.deepEqual(unexplained({ counts: [], exceptions: [] }, 'engine', ['level=error']), []);
 });
 
-test('an engine that was kept from running is told by the rules of stalls, whatever else counts', () => {
-  const stalls = [{ where: 'engine', lines: /Marking \S+ as failed/ }] as const;
+test('what an engine tells of is found by the rules for that, whatever else counts', () => {
+  const told = {
+    ...policy,
+    stalls: [{ where: 'engine', lines: /Marking \S+ as failed/ }],
+    symptoms: [{ where: 'kernel', lines: /Marking/ }],
+  } as const;
   const lines = ['level=info msg=a', 'msg="memberlist: Marking b7 as failed"'];
-  assert.deepEqual(stallsIn({ stalls }, 'engine', lines), lines.slice(1));
-  assert.deepEqual(stallsIn({ stalls }, 'kernel', lines), []);
+  assert.deepEqual(engineTells(told, 'stalls', lines), lines.slice(1));
+  assert.deepEqual(engineTells(told, 'symptoms', lines), []);
 });

@@ -11,24 +11,26 @@ export interface LogPolicy {
   exceptions: readonly LogRule[];
   /** What tells that an engine was kept from running. */
   stalls: readonly LogRule[];
+  /** What tells that a known defect was at work. */
+  symptoms: readonly LogRule[];
 }
 
 /** The lines that count and that no exception explains, in their order. */
 export function unexplained(
-  { counts, exceptions }: Omit<LogPolicy, 'stalls'>,
+  { counts, exceptions }: Pick<LogPolicy, 'counts' | 'exceptions'>,
   where: 'kernel' | 'engine',
   lines: readonly string[],
 ): string[] {
   return lines.filter((line) => matches(counts, where, line) && !matches(exceptions, where, line));
 }
 
-/** The lines that tell of an engine that was kept from running, in their order. */
-export function stallsIn(
-  { stalls }: Pick<LogPolicy, 'stalls'>,
-  where: LogRule['where'],
+/** The lines of an engine's log that tell of one thing: that it was kept from running, or that a known defect was at work. */
+export function engineTells(
+  policy: LogPolicy,
+  what: 'stalls' | 'symptoms',
   lines: readonly string[],
 ): string[] {
-  return lines.filter((line) => matches(stalls, where, line));
+  return lines.filter((line) => matches(policy[what], 'engine', line));
 }
 
 function matches(rules: readonly LogRule[], where: LogRule['where'], line: string): boolean {

@@ -230,14 +230,21 @@ export class Node {
    * Cuts it off from the other hosts of the lab network, as a pulled cable does, until {@link Node.mend}: nothing passes to or
    * from them. Its API stays within our reach.
    *
-   * @param ports cuts only what goes to these ports, TCP and UDP, either way.
+   * @param ports cuts only what goes to these ports, either way.
+   * @param protocols cuts only these of what goes to the ports.
    */
-  async cut({ ports = [] }: { ports?: readonly number[] } = {}): Promise<void> {
+  async cut({
+    ports = [],
+    protocols = ['udp', 'tcp'],
+  }: {
+    ports?: readonly number[];
+    protocols?: readonly ('udp' | 'tcp')[];
+  } = {}): Promise<void> {
     this.hurt = true;
     const { subnet, gateway } = LAB_NETWORK;
     const all = [`-s ${gateway} -j RETURN`, `-d ${gateway} -j RETURN`, `-s ${subnet} -d ${subnet} -j DROP`];
     const some = ports.flatMap((port) =>
-      ['udp', 'tcp'].map((protocol) => `-s ${subnet} -d ${subnet} -p ${protocol} --dport ${port} -j DROP`),
+      protocols.map((protocol) => `-s ${subnet} -d ${subnet} -p ${protocol} --dport ${port} -j DROP`),
     );
     // In raw, which comes first: before connection tracking knows the packet, and before nat changes where it goes.
     await this.toolbox.must(
