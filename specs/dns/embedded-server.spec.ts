@@ -23,6 +23,23 @@ import { clause, judge, startWith, test } from '../../fixtures/test.ts';
 startWith(voting);
 
 test(
+  ...clause('DNS-012', async ({ swarm, evidence }) => {
+    const view = await swarm.view();
+    const tasks = view.services.flatMap((service) => service.tasks);
+    const names = tasks.map(({ containerName }) => containerName);
+    const furtherNames = tasks.map(({ container }) => container.slice(0, 12));
+    // Asked on every node: an engine knows the other nodes' containers from gossip alone.
+    const heard = await swarm.hear(view, 'front', [...names, ...furtherNames]);
+    await evidence('tasks, and what was heard on each node', { tasks, heard });
+    for (const [node, answers] of Object.entries(heard))
+      for (const { containerName, addresses } of tasks)
+        judge(containerName, sameMembers([addresses.front ?? 'none'], answers[containerName] ?? []), {
+          node,
+        });
+  }),
+);
+
+test(
   ...clause('DNS-006', async ({ swarm, evidence }) => {
     const client = await swarm.client();
     const tasks = addressesOf(await swarm.service('vote'), 'front');
@@ -40,23 +57,6 @@ test(
       const lives = new Set(answers.map(({ ttl }) => `${ttl} s`));
       judge(`lives of ${first(questions).name}`, sameMembers([`${PROMISED.recordTtlSeconds} s`], [...lives]));
     }
-  }),
-);
-
-test(
-  ...clause('DNS-012', async ({ swarm, evidence }) => {
-    const view = await swarm.view();
-    const tasks = view.services.flatMap((service) => service.tasks);
-    const names = tasks.map(({ containerName }) => containerName);
-    const furtherNames = tasks.map(({ container }) => container.slice(0, 12));
-    // Asked on every node: an engine knows the other nodes' containers from gossip alone.
-    const heard = await swarm.hear(view, 'front', [...names, ...furtherNames]);
-    await evidence('tasks, and what was heard on each node', { tasks, heard });
-    for (const [node, answers] of Object.entries(heard))
-      for (const { containerName, addresses } of tasks)
-        judge(containerName, sameMembers([addresses.front ?? 'none'], answers[containerName] ?? []), {
-          node,
-        });
   }),
 );
 
