@@ -21,9 +21,13 @@ test(
     const before = await swarm.view();
     const workers = [swarm.node('w1'), swarm.node('w2')];
 
-    // Both forget what they knew and tell anew what they have, while the service that is on both is replaced under way.
+    // Both forget what they knew and tell anew what they have, while the service that is on both is replaced under way. By default
+    // the update would rest as soon as a new task ends with its engine.
     await Promise.all([
-      swarm.replaceTasks(serviceIn(before, 'vote')),
+      swarm.update('vote', {
+        UpdateConfig: { Parallelism: 1, FailureAction: 'continue' },
+        TaskTemplate: { ForceUpdate: 1 },
+      }),
       ...workers.map(async (node) => {
         await node.endEngine('KILL');
         await node.startEngine();
