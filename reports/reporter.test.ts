@@ -371,6 +371,16 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     assert.match(summaryOf(stdout)[0] ?? '', /^INCONCLUSIVE: 1 pass, 2 inconclusive .*interrupted/);
   });
 
+  test('a run whose time is over says so, although a test ends after it', async () => {
+    using inline = project({ 'stuck.spec.ts': stuck });
+    const { exitCode, stdout } = await inline.start(['--global-timeout=10000'], { PAGE: 'yes' });
+
+    assert.equal(exitCode, 1);
+    assert.equal(inline.verdict().run.exitReason, 'timed-out');
+    assert.equal(inline.reasons()['VIP-001'], 'pass: judged');
+    assert.match(summaryOf(stdout)[0] ?? '', /^INCONCLUSIVE: 1 pass, 2 inconclusive .*timed-out/);
+  });
+
   test('a killed run keeps what was finished', async () => {
     using inline = project({ 'stuck.spec.ts': stuck });
     const { signal } = await inline.startAndSignal('SIGKILL');

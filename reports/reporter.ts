@@ -83,6 +83,8 @@ export default class VerdictReporter implements Reporter {
   /** What each cell was asked to be, by name. */
   readonly #settings = new Map<string, Cell['settings']>();
   #maxFailures = 0;
+  /** How the run ended; a test may end after it, in a run whose time is over. */
+  #exitReason: ExitReason = 'running';
   #verdict: VerdictFile | undefined;
 
   constructor(options: ReporterOptions = {}) {
@@ -100,7 +102,7 @@ export default class VerdictReporter implements Reporter {
     this.#catalogue = new Map([...catalogue()].map(([id, one]) => [id, { ...one, ...proven.get(id) }]));
     if (this.#listing) return;
     clearRunFolder(outDir);
-    this.#save('running');
+    this.#save();
   }
 
   /** The runner has found the tests of this run; there are none when global set-up or the loading of specs failed. */
@@ -112,7 +114,7 @@ export default class VerdictReporter implements Reporter {
     this.#selected = selectedIn(suite);
     for (const { name, metadata } of config.projects)
       this.#settings.set(name, (metadata as CellMetadata | undefined)?.settings ?? null);
-    this.#save('running');
+    this.#save();
     this.#progress.begin({
       selected: this.#selected,
       areaOf: (clause) => areaOf(clause, this.#catalogue),
@@ -147,7 +149,7 @@ export default class VerdictReporter implements Reporter {
       transcript,
     };
     this.#outcomes.set(test.id, outcome);
-    this.#save('running');
+    this.#save();
     const clause = clauseVerdict(selected, outcome, this.#catalogue, notRun({ exitReason: 'running' }));
     this.#progress.judged(selected, clause);
   }
@@ -174,7 +176,8 @@ export default class VerdictReporter implements Reporter {
     // Where not even the list can be had, the verdict holds no clause, only the error that prevented the run.
     if (this.#selected.length === 0 && status !== 'passed')
       this.#selected = await selectedByCommand().catch(() => []);
-    const verdict = this.#save(this.#exitReason(status));
+    this.#exitReason = this.#reasonOf(status);
+    const verdict = this.#save();
     writeFileSync(join(this.#outDir, 'junit.xml'), junitXml(verdict));
     return status === 'passed' && !conforms(verdict) ? { status: 'failed' } : {};
   }
@@ -208,7 +211,7 @@ export default class VerdictReporter implements Reporter {
     }
   }
 
-  #exitReason(status: FullResult['status']): ExitReason {
+  #reasonOf(status: FullResult['status']): ExitReason {
     if (status === 'interrupted') return 'interrupted';
     if (status === 'timedout') return 'timed-out';
     if (this.#outcomes.size === 0 && status === 'failed') return 'setup-failed';
@@ -217,7 +220,8 @@ export default class VerdictReporter implements Reporter {
   }
 
   /** Writes what is known, by renaming, so that a reader or a killed run never finds half a file. */
-  #save(exitReason: ExitReason): VerdictFile {
+  #save(): VerdictFile {
+    const exitReason = this.#exitReason;
     const now = new Date();
     const planted = process.env[PLANTED];
     const told = [
