@@ -12,19 +12,15 @@ import {
   type ServiceView,
   type Swarm,
   sameMembers,
-  service,
   serviceIn,
   type TaskView,
   watch,
   wrongOnEach,
 } from '../../fixtures/domain.ts';
-import { names, SECOND } from '../../fixtures/stacks.ts';
+import { names } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(names);
-
-/** Port of gossip: datagrams for news, connections for full states (moby libnetwork/networkdb, DefaultConfig). */
-const GOSSIP = 7946;
 
 /** The names by which `farm` is asked for: its own ones, and those of its alias. */
 const OWN_NAMES = ['farm', 'tasks.farm'];
@@ -187,44 +183,5 @@ test(
         `time from ${task} last told as ${name} on ${node} to its signal (ms)`,
       ).toBeGreaterThanOrEqual(due);
     }
-  }),
-);
-
-test(
-  ...clause('DNS-026', { disturbs: true, limitMs: 300_000 }, async ({ swarm, evidence }) => {
-    // Whatever no task is named by any more is asked for outside.
-    await swarm.upstream();
-    const m1 = swarm.node('m1');
-    await swarm.create(
-      service('lingering', {
-        endpointMode: 'dnsrr',
-        env: { IGNORE_TERM: '1' },
-        on: ['m1'],
-        also: { TaskTemplate: { ContainerSpec: { StopGracePeriod: 600 * SECOND } } },
-      }),
-    );
-    await swarm.settled(OURS.taskReplaced);
-    const view = await swarm.view();
-    const task = first(serviceIn(view, 'lingering').tasks);
-    // The task itself is none to ask from: it is about to end.
-    const others = { ...view, services: view.services.filter(({ name }) => name === 'web') };
-    const hear = () => swarm.hear(others, 'front', ['lingering']);
-    const named = (heard: Awaited<ReturnType<typeof hear>>) =>
-      wrongOnEach(heard, ({ lingering = [] }) => lingering.map((address) => `lingering is ${address}`));
-
-    await m1.cut({ ports: [GOSSIP], protocols: ['udp'] });
-    await swarm.scale('lingering', 0);
-    await converge(
-      'm1 itself names the task no longer',
-      async () => named({ m1: (await hear()).m1 ?? {} }).m1 ?? [],
-      PROMISED.namesFollowTasks,
-    );
-    await watch(
-      'no node names a task that is being stopped',
-      { look: hear, wrong: named, keep: (seen) => evidence('what each node hears', seen) },
-      PROMISED.toldByFullExchange,
-    );
-    const { State } = await m1.api.getContainer(task.container).inspect();
-    assume('the task meanwhile', sameMembers(['runs'], [State.Running ? 'runs' : State.Status]));
   }),
 );
