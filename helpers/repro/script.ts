@@ -193,7 +193,7 @@ function lastOfEqual(lines: readonly Line[]): Line[] {
   );
 }
 
-/** Waits as long as the clause did, and up to five times that where services are not yet as they should be: not every Swarm is as fast, and some never are. */
+/** Waits as long as the clause did, and up to five times that, but two minutes at most, where services are not yet as they should be: not every Swarm is as fast, and some never are. */
 function withWaits(lines: readonly Line[]): string[] {
   let until = 0;
   return lines.flatMap(({ text, kind, at, until: end, refused }) => {
@@ -290,7 +290,9 @@ done; }`,
   in_container: `in_container() { on "$1" "nsenter --net=/proc/$(engine "$1" "inspect -f '{{.State.Pid}}' $2")/ns/net $3"; }`,
   settled: `settled() { docker service ls --format '{{.Replicas}}' 2>/dev/null | awk -F '[/ ]' '$1 != $2 { exit 1 }' &&
   ! docker service inspect -f '{{with .UpdateStatus}}{{.State}}{{end}}' $(docker service ls -q 2>/dev/null) 2>/dev/null | grep -q '^updating$'; }`,
-  settle: `settle() { sleep "$1"; settled && return; i=0; until settled || [ $i -ge "\${2:-$((5 * $1))}" ]; do sleep 1; i=$((i + 1)); done; sleep 5; }`,
+  // What is long is no wait for a slow Swarm, and what is to be seen may be over after it.
+  settle: `settle() { sleep "$1"; settled && return; most=$((5 * $1)); [ $most -le 120 ] || most=120; i=0
+  until settled || [ $i -ge "\${2:-$most}" ]; do sleep 1; i=$((i + 1)); done; sleep 5; }`,
 };
 
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: they are of sh
