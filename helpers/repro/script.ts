@@ -222,6 +222,8 @@ const TOOLS = [
   'socat',
   'ping',
   'tcpdump',
+  'rmmod',
+  'perl',
 ];
 
 function toolsIn(text: string): string[] {
