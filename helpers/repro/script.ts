@@ -318,7 +318,7 @@ function setting(of: string, otherwise: string): string {
 }
 
 const SERVE =
-  'mkdir -p /www && hostname > /www/index.html; httpd -p 8081 -h /www; nc -lk -p 9000 -e cat & trap "exit 0" TERM; httpd -f -p 80 -h /www & wait $!';
+  'mkdir -p /www && hostname > /www/index.html; httpd -p 8081 -h /www; nc -lk -p 9000 -e cat & trap "[ -n \\"\\$IGNORE_TERM\\" ] || exit 0" TERM; httpd -f -p 80 -h /www & while kill -0 $!; do wait $!; done';
 
 function preamble(
   text: string,
@@ -336,7 +336,8 @@ function preamble(
     ...(/OUTSIDER_ADDRESS/.test(text) ? [OUTSIDER_ADDRESS] : []),
     ...(workload
       ? [
-          '# Every task answers HTTP on 80 and 8081 with its host name, and echoes on 9000. IMAGE names an image that does so by itself.',
+          '# Every task answers HTTP on 80 and 8081 with its host name, echoes on 9000, and does not heed SIGTERM if IGNORE_TERM is set.',
+          '# IMAGE names an image that does so by itself, and has wget.',
           `SERVE=${word(SERVE)}`,
         ]
       : []),
