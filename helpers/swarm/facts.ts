@@ -17,6 +17,9 @@ export const LAB_PORTS = {
 /** Address of the outsider on the lab network; a stack may name it, as its services' DNS server for example. */
 export const OUTSIDER_ADDRESS = '192.168.83.200';
 
+/** Port of the engines' gossip: datagrams for news, connections for full states (moby libnetwork/networkdb/networkdb.go, DefaultConfig, BindPort). */
+export const GOSSIP_PORT = 7946;
+
 /** A container that offers shells to observers. */
 export interface ToolboxFacts {
   /** Container id in the lab's engine. */

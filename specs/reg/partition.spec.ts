@@ -8,6 +8,7 @@ import {
   converge,
   endpoint,
   first,
+  GOSSIP_PORT,
   HTTP_PORT,
   hostNamesOf,
   ingressNetwork,
@@ -22,6 +23,7 @@ import {
   unfinished,
   unready,
   usersOf,
+  VXLAN_PORT,
   viewNodes,
   vipOf,
 } from '../../fixtures/domain.ts';
@@ -30,17 +32,13 @@ import { clause, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(spread, { spares: 1 });
 
-/** Ports of gossip (libnetwork networkdb) and of VXLAN. */
-const GOSSIP = 7946;
-const VXLAN = 4789;
-
 test(
   ...clause('REG-011', { disturbs: true, limitMs: 900_000 }, async ({ swarm, evidence }) => {
     const before = await swarm.view();
     const w1 = swarm.node('w1');
 
     // Gossip drops what w1 told; managers still reach w1, so that its tasks stay and nothing about them is told anew by anyone else.
-    await w1.cut({ ports: [GOSSIP, VXLAN] });
+    await w1.cut({ ports: [GOSSIP_PORT, VXLAN_PORT] });
     const dropped = await swarm.settled(PROMISED.lossNoticed, { apart: [w1] });
     await evidence('without w1', { dropped, ...(await swarm.agreement({ apart: [w1] })) });
     await w1.mend();
@@ -61,7 +59,7 @@ test(
     const users = usersOf({ swarm, client: await swarm.client(), entries: [m1, w2] }, vote, VOTE_PORT);
 
     // Managers reach w1, so it is ready and gets tasks; gossip does not, so either side knows of its own tasks alone.
-    await w1.cut({ ports: [GOSSIP] });
+    await w1.cut({ ports: [GOSSIP_PORT] });
     const sides = () =>
       Promise.all([
         swarm.settled(PROMISED.lossNoticed, { apart: [w1] }),
@@ -128,7 +126,7 @@ test(
       });
 
     // Only the packets between tasks are lost; gossip and managers go on, and nobody takes anything for gone.
-    await w1.cut({ ports: [VXLAN] });
+    await w1.cut({ ports: [VXLAN_PORT] });
     const lost = await ask(vote.tasks.filter(({ node }) => node === 'w1'));
     const kept = await ask(near);
     const apart = await swarm.settled(PROMISED.unshaken);
