@@ -48,7 +48,7 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
     const blind = drawBlind(members(cellsOfRun()[0]?.settings ?? settings), seed);
     return sabotageBlindly({ seed, blind, judging: unknowing(catalogue, clauses, areas) });
   }
-  const quick = options.quick ? known() : undefined;
+  const quick = options.quick ? known(catalogue) : undefined;
   const plan = planOf(
     choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed, quick }),
     seed,
@@ -116,15 +116,17 @@ async function run(plan: Plan, which: string, ...words: string[]): Promise<numbe
 }
 
 /** What makes a sample quick, by the record and the specs. */
-function known(): Known {
+function known(catalogue: ReturnType<typeof loadCatalogue>): Known {
   const specs = readSources('specs/**/*.spec.ts');
-  const start = ({ clause }: Sabotage) => {
+  const start = ({ clause }: Pick<Sabotage, 'clause'>) => {
     const path = specOf(clause, specs);
     const text = specs.find((one) => one.path === path)?.text ?? '';
     // Without a stack it starts with what it makes itself.
     return /^startWith\((.*)\);$/m.exec(text)?.[1] ?? path;
   };
-  return { took: timeOfKills(readProof()), start };
+  const core = [...catalogue.values()].filter((one) => one.core);
+  const made = new Set(core.map(({ id }) => start({ clause: id })));
+  return { took: timeOfKills(readProof()), start, made };
 }
 
 function planOf(sabotages: readonly Sabotage[], seed: number): Plan {

@@ -17,6 +17,8 @@ export interface Known {
   took: (sabotage: Sabotage) => number | undefined;
   /** What its spec file starts with, a Swarm of some kind with a stack on it: each has to be made, so that few serve all areas where they can. */
   start: (sabotage: Sabotage) => string | undefined;
+  /** Starts that are likely there, since clauses that are judged often have them: one of these is no more to make. */
+  made: ReadonlySet<string | undefined>;
 }
 
 /** What a user may ask for. */
@@ -62,18 +64,23 @@ export function choose(
   const lots = soon.length < sample ? wanted : soon;
   const [order = []] = fc.sample(fc.shuffledSubarray(lots, { minLength: lots.length }), { seed, numRuns: 1 });
   const startOf = (one: Sabotage) => quick?.start(one);
+  const ofAreas = [...Map.groupBy(order, areaOf).values()];
   const starts = (some: readonly Sabotage[]) => new Set(some.map(startOf));
+  const startsOfAreas = ofAreas.map(starts);
+  const served = (one: Sabotage) => startsOfAreas.filter((some) => some.has(startOf(one))).length;
   // Area after area in turn, so that a small sample touches them all; those that have no choice of a start choose for others.
-  const areasInTurn = [...Map.groupBy(order, areaOf).values()].toSorted(
-    (a, b) => starts(a).size - starts(b).size,
-  );
-  const begun = new Set<string | undefined>();
-  const ranked = areasInTurn.flatMap((own) => {
-    const start = startOf(own.find((one) => begun.has(startOf(one))) ?? (own[0] as Sabotage));
+  const areasInTurn = ofAreas.toSorted((a, b) => starts(a).size - starts(b).size);
+  const begun = new Set(quick?.made);
+  const inTurn = areasInTurn.map((own) => {
+    const shared = own.toSorted((a, b) => served(b) - served(a));
+    const start = startOf(own.find((one) => begun.has(startOf(one))) ?? (shared[0] as Sabotage));
     begun.add(start);
-    const [same, others] = [true, false].map((is) => own.filter((one) => (startOf(one) === start) === is));
-    return [...(same ?? []), ...(others ?? [])].map((one, rank) => ({ one, rank }));
+    return own.toSorted((a, b) => Number(startOf(b) === start) - Number(startOf(a) === start));
   });
+  // A start that nobody needs for their first is made for nobody's second while there is another choice.
+  const ranked = inTurn.flatMap((own) =>
+    own.map((one, turn) => ({ one, rank: begun.has(startOf(one)) ? turn : turn + order.length })),
+  );
   const drawn = new Set(
     ranked
       .toSorted((a, b) => a.rank - b.rank)
@@ -83,7 +90,7 @@ export function choose(
   return wanted.filter((one) => drawn.has(one));
 }
 
-/** Those that took no longer than half of all did; of an area without any, for each start the one that took least. What was never done is slow. */
+/** Those that killed, and took no longer than half of all such did; of an area without any, for each start the one that took least. */
 function quicker(
   some: readonly Sabotage[],
   { took, start }: Known,
@@ -95,7 +102,9 @@ function quicker(
   return [...Map.groupBy(some, areaOf).values()].flatMap((own) => {
     const quick = own.filter((one) => time(one) <= median);
     if (quick.length > 0) return quick;
-    return [...Map.groupBy(own, start).values()].flatMap((equal) =>
+    // What never killed, as a clause that cannot be judged here does not, is drawn only where an area has nothing else.
+    const killed = own.filter((one) => took(one) !== undefined);
+    return [...Map.groupBy(killed.length > 0 ? killed : own, start).values()].flatMap((equal) =>
       equal.toSorted((a, b) => time(a) - time(b)).slice(0, 1),
     );
   });

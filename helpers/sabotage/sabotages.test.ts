@@ -164,7 +164,7 @@ test('a quick sample holds what took no longer than half of all did, and of an a
     const odd = Number(clause.split('-')[1]) % 2 === 1;
     return /^(?:NODE|REG)-/.test(clause) ? (odd ? 'spread' : 'governed') : odd ? 'odd' : 'even';
   };
-  const quick = { took, start };
+  const quick = { took, start, made: new Set<string>() };
   const drawn = choose(sabotages, catalogue, { ...all, sample: 40, quick });
   assert.equal(drawn.length, 40);
   const few = choose(sabotages, catalogue, { ...all, sample: 20, quick });
@@ -184,6 +184,31 @@ test('a quick sample holds what took no longer than half of all did, and of an a
     choose(sabotages, catalogue, { ...all, sample: every.length - 1, quick }).length,
     every.length - 1,
   );
+});
+
+test('a quick sample begins with what is there, else with what most areas begin with', () => {
+  const areaOf = ({ clause }: Sabotage) => clause.split('-')[0] ?? '';
+  const start = (one: Sabotage) => (Number(one.clause.split('-')[1]) % 2 === 1 ? 'common' : areaOf(one));
+  const two = { ...all, areas: ['dns', 'err'], sample: 2 };
+  const starts = (...made: string[]) =>
+    choose(sabotages, catalogue, { ...two, quick: { took: () => 7, start, made: new Set(made) } }).map(start);
+  assert.deepEqual(
+    [starts(), starts('DNS', 'ERR')],
+    [
+      ['common', 'common'],
+      ['DNS', 'ERR'],
+    ],
+  );
+});
+
+test('a quick sample leaves out what never killed, except where an area has nothing else', () => {
+  const took = ({ clause }: Sabotage) =>
+    /^(?:ENC|REG)-/.test(clause) && clause !== 'REG-025' ? undefined : 7;
+  const quick = { took, start: ({ clause }: Sabotage) => clause, made: new Set<string>() };
+  const drawn = choose(sabotages, catalogue, { ...all, sample: 20, quick });
+  const ofArea = (area: string) => drawn.filter(({ clause }) => clause.startsWith(area));
+  assert.deepEqual([...new Set(ofArea('REG-').map(({ clause }) => clause))], ['REG-025']);
+  assert(ofArea('ENC-').length > 0);
 });
 
 test('clauses and areas are chosen by name, and one that is not there is told', () => {
