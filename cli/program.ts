@@ -148,7 +148,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     .option('--clause <id...>', 'only sabotages of these clauses')
     .option('--area <area...>', 'only sabotages of clauses of these areas')
     .option('--sample <number>', 'so many, drawn by lot from as many areas as possible', whole)
-    .option('--quick', 'draw the sample from those that took no longer than half of all did, by the record')
+    .option(
+      '--quick',
+      'draw the sample from those that took no longer than half of all did, by the record, and judge no other clause under a fault than its own',
+    )
     .option('--seed <number>', 'draw as an earlier run did', whole)
     .option('--blind', 'do one or two faults drawn by lot, and show whether the clauses notice')
     .option('--list', 'say what would be done, and do nothing')

@@ -52,6 +52,7 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
   const plan = planOf(
     choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed, quick }),
     seed,
+    quick === undefined,
   );
   const draft = plan.clauses.find((id) => catalogue.get(id)?.draft);
   if (draft && settings.DRAFTS === 'no')
@@ -76,7 +77,7 @@ async function sabotageBlindly({
   judging,
 }: Pick<Plan, 'seed' | 'blind'> & { judging: ReturnType<typeof unknowing> }): Promise<number> {
   console.log(againBy(seed));
-  const plan = { seed, blind, proofs: [] };
+  const plan = { seed, blind, proofs: [], others: false };
   const { looking, disturbing } = judging;
   const status = await run(
     { ...plan, clauses: looking, part: 'looking' },
@@ -129,11 +130,12 @@ function known(catalogue: ReturnType<typeof loadCatalogue>): Known {
   return { took: timeOfKills(readProof()), start, made };
 }
 
-function planOf(sabotages: readonly Sabotage[], seed: number): Plan {
+function planOf(sabotages: readonly Sabotage[], seed: number, others: boolean): Plan {
   return {
     seed,
     clauses: [...new Set(sabotages.map(({ clause }) => clause))],
     proofs: sabotages.map(nameOf),
+    others,
     blind: [],
     part: null,
   };

@@ -27,7 +27,15 @@ async function run(spec: string, plan: object, words: string[] = []) {
   using project = new InlineProject({
     'playwright.config.ts': config,
     'a.spec.ts': start + spec,
-    'plan.json': JSON.stringify({ seed: 7, clauses: [], proofs: [], blind: [], part: null, ...plan }),
+    'plan.json': JSON.stringify({
+      seed: 7,
+      clauses: [],
+      proofs: [],
+      others: true,
+      blind: [],
+      part: null,
+      ...plan,
+    }),
   });
   const { all, exitCode } = await project.start(words, {
     SWARMPROOF_SABOTAGE: join(project.folder, 'plan.json'),
@@ -106,7 +114,14 @@ test('a blind run says whether it was noticed', async () => {
 test('in the first part of a blind run nothing is missed yet, and the second knows what the first found', async () => {
   const noticed = `{ clause: 'MESH-001', outcome: 'pass', said: '', node: null, damage: [{ sabotage: 'vxlan', nodes: ['w1'], areas: ['mesh'] }] }`;
   const plan = (part: string) =>
-    JSON.stringify({ seed: 7, clauses: [], proofs: [], blind: [{ fault: 'traffic-dropped' }], part });
+    JSON.stringify({
+      seed: 7,
+      clauses: [],
+      proofs: [],
+      others: false,
+      blind: [{ fault: 'traffic-dropped' }],
+      part,
+    });
   using project = new InlineProject({
     'playwright.config.ts': config,
     'a.spec.ts': `${start} test('MESH-001 a', () => found({ noticed: [${noticed}] }));`,
@@ -144,6 +159,7 @@ test('a run that is killed leaves the proof of every clause it had finished', as
       seed: 7,
       clauses: [],
       proofs: ['VIP-001: one', 'VIP-002: two'],
+      others: true,
       blind: [],
       part: null,
     }),

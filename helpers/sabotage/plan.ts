@@ -18,6 +18,8 @@ const planSchema = z.strictObject({
   clauses: z.array(z.string()),
   /** The sabotages to prove, as `CLAUSE: description`. */
   proofs: z.array(z.string()),
+  /** Whether the other clauses of a spec file are judged under the same fault, too, for the table of what turns red besides. */
+  others: z.boolean(),
   /** In blind mode: the faults that are done in every Swarm, unknown to the clauses; else empty. */
   blind: z.array(z.looseObject({ fault: z.string() })),
   /** In blind mode: which clauses this is the run of. Those that only look are first, since they are quick and see the damage as it is. */

@@ -118,7 +118,10 @@ export function stillDone(
   return proof.map((one) => ({ ...one, proven: one.proven.filter((found) => done.has(key(found))) }));
 }
 
-/** The proof with a run's findings in it: those of a sabotage that was there before are replaced. */
+/**
+ * The proof with a run's findings in it: those of a sabotage that was there before are replaced. What other clauses said to it stays
+ * where none was asked again, as in a quick run.
+ */
 export function withFindings(
   proof: Proof,
   cell: { engine: string; kernel: string },
@@ -127,7 +130,12 @@ export function withFindings(
 ): Proof {
   const same = (one: Proof[number]) => one.engine === cell.engine && one.kernel === cell.kernel;
   const former = proof.find(same)?.proven ?? [];
-  const dated = found.map((one) => ({ ...one, date }));
+  const others = new Map(former.map((one) => [key(one), { alsoRed: one.alsoRed, alsoGreen: one.alsoGreen }]));
+  const dated = found.map((one) => ({
+    ...one,
+    ...(one.alsoRed.length + one.alsoGreen.length === 0 && others.get(key(one))),
+    date,
+  }));
   const proven = [...new Map([...former, ...dated].map((one) => [key(one), one])).values()];
   return [...proof.filter((one) => !same(one)), { ...cell, proven }];
 }
