@@ -30,8 +30,11 @@ import type { Image, LabImage, NodeImage } from './trees.ts';
 /** Time limits of our own side: how long a healthy lab may take, many times what was measured (15 s and 0.2 s). */
 const LIMITS = { engineAnswersMs: 180_000 } as const;
 
-/** In a checkpoint's folder: the key of the one restored after it the last time. */
-const NEXT = 'next';
+/**
+ * In a checkpoint's folder, the key of another: the one restored after it the last time (`next`), or the one with which the last run on
+ * this Swarm began (`first`).
+ */
+export type Noted = 'next' | 'first';
 
 /** A guest that runs, with the disk layer it writes to. */
 export interface RunningVm extends AsyncDisposable {
@@ -151,7 +154,11 @@ export class VmLab {
 
   /** The checkpoint of this recipe, if it was made before. */
   async findCheckpoint<T>(recipe: unknown): Promise<Checkpoint<T> | undefined> {
-    const artifact = await this.cache.find('checkpoint', keyOf(recipe));
+    return this.#checkpoint(keyOf(recipe));
+  }
+
+  async #checkpoint<T>(key: string): Promise<Checkpoint<T> | undefined> {
+    const artifact = await this.cache.find('checkpoint', key);
     if (!artifact) return undefined;
     const text = await fs.readFile(path.join(artifact.folder, 'payload.json'), 'utf8');
     return { artifact, payload: JSON.parse(text) };
@@ -218,10 +225,16 @@ export class VmLab {
     return vm;
   }
 
-  /** Notes that one checkpoint was restored after another, for {@link readAhead}. */
-  async noteOrder(before: Checkpoint<unknown>, after: Checkpoint<unknown>): Promise<void> {
-    // Without it the next one is read when it is needed; a checkpoint may have been removed meanwhile.
-    await fs.writeFile(path.join(before.artifact.folder, NEXT), after.artifact.key).catch(() => {});
+  /** Notes in one checkpoint's folder which other one came, for {@link noted}. */
+  async note(what: Noted, at: Checkpoint<unknown>, came: Checkpoint<unknown>): Promise<void> {
+    // Without it that one is read when it is needed; a checkpoint may have been removed meanwhile.
+    await fs.writeFile(path.join(at.artifact.folder, what), came.artifact.key).catch(() => {});
+  }
+
+  /** The checkpoint that was noted, if it is still there. */
+  async noted<T>(what: Noted, at: Checkpoint<unknown>): Promise<Checkpoint<T> | undefined> {
+    const key = await fs.readFile(path.join(at.artifact.folder, what), 'utf8').catch(() => undefined);
+    return key === undefined ? undefined : this.#checkpoint(key);
   }
 
   /**
@@ -230,12 +243,10 @@ export class VmLab {
    *
    * @param signal ends it early.
    */
-  async readAhead({ artifact }: Checkpoint<unknown>, signal: AbortSignal): Promise<void> {
-    const next = await fs.readFile(path.join(artifact.folder, NEXT), 'utf8').catch(() => undefined);
-    if (next === undefined) return;
-    const ram = path.join(this.cache.locate('checkpoint', next).folder, 'ram');
+  async readAhead(checkpoint: Checkpoint<unknown>, signal: AbortSignal): Promise<void> {
     // Only a gain of time: whoever restores it meets, and tells, whatever is wrong with it.
-    await intoPageCache(ram, signal).catch(() => {});
+    const next = await this.noted('next', checkpoint).catch(() => undefined);
+    if (next) await intoPageCache(path.join(next.artifact.folder, 'ram'), signal).catch(() => {});
   }
 
   /** Forgets a checkpoint that is no good. */

@@ -29,10 +29,20 @@ const CHECKPOINT_MAX_AGE_DAYS = 14;
 /** Ours: a console answers in well under a second; a loaded host may take a few. */
 const CLOCK_LIMIT_MS = 30_000;
 
+/** The slot that every run has. */
+const FIRST_SLOT = 0;
+
 interface Lent {
   vm: RunningVm;
   topology: Topology;
   lease: Omit<Lease, 'level' | 'rules'>;
+}
+
+/** A guest that comes to life before anybody asked for it. */
+interface Begun {
+  checkpoint: Checkpoint<Kept>;
+  folder: string;
+  vm: Promise<RunningVm>;
 }
 
 /** What is known of a Swarm in a checkpoint: of one with a stack, the stack's rules too. */
@@ -49,6 +59,9 @@ export class VmProvider implements Provider {
   /** How the first guest died that did, with its console. */
   #dead: Promise<string> | undefined;
   readonly #closed = new AbortController();
+  /** For {@link FIRST_SLOT}. */
+  #begun: Begun | undefined;
+  #firstNoted = false;
   /** By slot. */
   readonly #restoredLast = new Map<number, Checkpoint<Kept>>();
   readonly #spent = { lab: 0, swarm: 0 };
@@ -66,6 +79,7 @@ export class VmProvider implements Provider {
     });
     const swarm = await this.#formed(this.#topology(), progress);
     await this.#trim(lab, progress);
+    await this.#begin(lab, swarm);
     return { cell: this.#cell(lab, swarm.payload), spent: { ...this.#spent }, slots };
   }
 
@@ -126,6 +140,7 @@ export class VmProvider implements Provider {
 
   async close(): Promise<void> {
     this.#closed.abort();
+    await this.#abandon();
     await Promise.all([...this.#lent.keys()].map((slot) => this.release(slot)));
   }
 
@@ -192,9 +207,10 @@ export class VmProvider implements Provider {
     progress: (line: string) => void,
   ): Promise<Omit<Lease, 'level'> | undefined> {
     const lab = this.#requireLab();
-    const folder = await this.#slotFolder(`slot-${slot}`);
     const { rules = null, ...swarm } = checkpoint.payload;
-    const vm = await this.#started(lab, checkpoint, folder, use).catch(async (error) => {
+    const { folder, ...coming } =
+      (await this.#takeBegun(slot, checkpoint, use)) ?? (await this.#start(lab, slot, checkpoint, use));
+    const vm = await coming.vm.catch(async (error) => {
       if (!(error instanceof BadCheckpoint)) throw error;
       progress(`a checkpoint did not load and is discarded: ${error.message.split('\n')[0]}`);
       await lab.discard(checkpoint);
@@ -202,6 +218,7 @@ export class VmProvider implements Provider {
     });
     if (!vm) return undefined;
     await this.#lookAhead(lab, slot, checkpoint);
+    if (use === 'run' && slot === FIRST_SLOT) await this.#noteFirst(lab, checkpoint);
     const { engine } = vm;
     const lease = { host: engine.host, consoles: folder, logs: logPlaces(vm, swarm), engine, swarm };
     const lent = { vm, topology, lease };
@@ -221,8 +238,51 @@ export class VmProvider implements Provider {
     const before = this.#restoredLast.get(slot);
     if (before?.artifact.key === checkpoint.artifact.key) return;
     this.#restoredLast.set(slot, checkpoint);
-    if (before) await lab.noteOrder(before, checkpoint);
+    if (before) await lab.note('next', before, checkpoint);
     void lab.readAhead(checkpoint, this.#closed.signal);
+  }
+
+  /** Has the guest come to life with which the last run on this Swarm began: this one still has its specs to load. */
+  async #begin(lab: VmLab, swarm: Checkpoint<Kept>): Promise<void> {
+    const first = await lab.noted<Kept>('first', swarm);
+    if (!first || this.#closed.signal.aborted) return;
+    this.#begun = await this.#start(lab, FIRST_SLOT, first, 'run');
+    // Told to whoever takes it.
+    this.#begun.vm.catch(() => {});
+  }
+
+  async #noteFirst(lab: VmLab, checkpoint: Checkpoint<Kept>): Promise<void> {
+    const swarm = await this.#swarms.get(keyOf(this.#topology()));
+    if (swarm && !this.#firstNoted) await lab.note('first', swarm, checkpoint);
+    this.#firstNoted = true;
+  }
+
+  /** The guest that was begun, where it is the one that is wanted; any other is ended, since it has the slot's folder. */
+  async #takeBegun(
+    slot: number,
+    { artifact }: Checkpoint<Kept>,
+    use: 'run' | 'save',
+  ): Promise<Begun | undefined> {
+    const begun = this.#begun;
+    if (!begun || slot !== FIRST_SLOT) return undefined;
+    if (use !== 'run' || begun.checkpoint.artifact.key !== artifact.key) {
+      await this.#abandon();
+      return undefined;
+    }
+    this.#begun = undefined;
+    return begun;
+  }
+
+  /** Ends a guest that nobody wants. */
+  async #abandon(): Promise<void> {
+    const vm = await this.#begun?.vm.catch(() => undefined);
+    this.#begun = undefined;
+    await vm?.[Symbol.asyncDispose]();
+  }
+
+  async #start(lab: VmLab, slot: number, checkpoint: Checkpoint<Kept>, use: 'run' | 'save'): Promise<Begun> {
+    const folder = await this.#slotFolder(`slot-${slot}`);
+    return { checkpoint, folder, vm: this.#started(lab, checkpoint, folder, use) };
   }
 
   /** A guest that runs at the present time. @throws BadCheckpoint when it does not come to life. */
