@@ -1,10 +1,13 @@
 import path from 'node:path';
 import { defineConfig } from '@playwright/test';
 import { cellsOfRun } from './helpers/lab/cells.ts';
+import { keepCompiled } from './helpers/lab/home.ts';
 import { defaultSlots } from './helpers/pool/slots.ts';
 import { readPlan } from './helpers/sabotage/plan.ts';
 import { type CellMetadata, HISTORY_DIR, OUT_DIR, REPLAY_VARIABLE } from './helpers/verdict/channel.ts';
 import { readVerdict } from './helpers/verdict/read.ts';
+
+keepCompiled();
 
 /** Ours: a whole run of one cell takes 50 minutes here, 80 with cold caches, and twice that on a slow host; long clauses come on top. */
 const CELL_LIMIT_MS = 160 * 60_000;

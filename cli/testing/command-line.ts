@@ -21,9 +21,11 @@ export class CommandLine implements AsyncDisposable {
 
   /** Runs `swarmproof WORDS...`; no setting of the caller's reaches it. */
   run(words: readonly string[], options: { env?: NodeJS.ProcessEnv; input?: string } = {}) {
-    const { PATH, HOME } = process.env;
+    const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
+    // What a test's cache holds is what the test put there.
+    const compiled = NODE_COMPILE_CACHE ? { NODE_COMPILE_CACHE } : { NODE_DISABLE_COMPILE_CACHE: '1' };
     return execa(process.execPath, [SWARMPROOF, ...words], {
-      env: { PATH, HOME, LAB_CACHE: this.cache, ...options.env },
+      env: { PATH, HOME, LAB_CACHE: this.cache, ...compiled, ...options.env },
       extendEnv: false,
       reject: false,
       timeout: 60_000,

@@ -1,8 +1,7 @@
-import os from 'node:os';
-import path from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../errors.ts';
 import type { Archive } from './apt.ts';
+import { DEFAULT_CACHE } from './home.ts';
 import { ENGINE_FORMS, enginesSchema, KERNEL_FORMS, kernelSchema, MOST_NODES } from './sources.ts';
 
 const MiB = 1024 ** 2;
@@ -29,8 +28,6 @@ interface Setting {
   default: string;
   schema: z.ZodType;
 }
-
-const cacheHome = process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache');
 
 /** Every setting of the suite: one environment variable each. The README's table is checked against this one. */
 export const SETTINGS = {
@@ -109,7 +106,7 @@ export const SETTINGS = {
   LAB_CACHE: {
     meaning: 'folder for packages, images and checkpoints',
     known: 'an absolute path',
-    default: path.join(cacheHome, 'swarmproof'),
+    default: DEFAULT_CACHE,
     schema: z.string().startsWith('/'),
   },
   LAB_CACHE_SIZE: {
