@@ -1,3 +1,6 @@
+import https from 'node:https';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import Docker from 'dockerode';
 import { exchange } from '../transcript/transcript.ts';
 import { stopwatch } from '../verdict/stopwatch.ts';
@@ -53,10 +56,36 @@ function transcribe(modem: Modem, as: string): void {
 
 function connected({ socketPath, host, port, tls }: EngineAddress): Docker {
   if (socketPath) return new Docker({ socketPath });
-  return tls
-    ? new Docker({ protocol: 'https', host, port, ca: tls.ca, cert: tls.cert, key: tls.key })
-    : new Docker({ protocol: 'http', host, port });
+  if (!tls) return new Docker({ protocol: 'http', host, port });
+  const options = { protocol: 'https', host, port, ca: tls.ca, cert: tls.cert, key: tls.key, agent } as const;
+  return new Docker(options);
 }
+
+/**
+ * Opens connections to one port one after another. The forwards into a guest accept them from a queue of one (libslirp,
+ * src/socket.c, tcpx_listen): of several that come at once some are lost, and tried again only when a whole second has passed.
+ */
+class OneAfterAnother extends https.Agent {
+  readonly #last = new Map<string, Promise<void>>();
+
+  override createConnection(
+    options: https.RequestOptions,
+    opened: (error: Error | null, socket?: Duplex) => void,
+  ): undefined {
+    const to = `${options.host}:${options.port}`;
+    const open = () =>
+      new Promise<void>((resolve) => {
+        const socket = super.createConnection(options) as TLSSocket;
+        // Once it is secure it was accepted for sure; a port to which one fails is free for the next.
+        socket.once('secureConnect', resolve).once('close', () => resolve());
+        opened(null, socket);
+      }).catch((error) => opened(error, undefined));
+    this.#last.set(to, (this.#last.get(to) ?? Promise.resolve()).then(open));
+  }
+}
+
+/** Idle connections are closed as Node's own agent does it (docs: http.globalAgent). */
+const agent = new OneAfterAnother({ keepAlive: true, scheduling: 'lifo', timeout: 5000 });
 
 /** Facts of an engine and the kernel under it that a verdict names. */
 export interface EngineFacts {
