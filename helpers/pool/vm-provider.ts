@@ -13,6 +13,7 @@ import { Shell } from '../observe/shell.ts';
 import { membersOf, type SwarmFacts, type ToolboxFacts, type Topology } from '../swarm/facts.ts';
 import { formSwarmInChild } from '../swarm/form-in-child.ts';
 import { NODE_INIT } from '../swarm/node-init.ts';
+import { viewSwarm } from '../swarm/view.ts';
 import { imageFacts } from './image-facts.ts';
 import { PREFLIGHT, requireFeatures } from './preflight.ts';
 import type { KeepRequest, Lease, LeaseRequest, PoolStatus, Prepared, Provider } from './protocol.ts';
@@ -247,8 +248,8 @@ export class VmProvider implements Provider {
     const first = await lab.noted<Kept>('first', swarm);
     if (!first || this.#closed.signal.aborted) return;
     this.#begun = await this.#start(lab, FIRST_SLOT, first, 'run');
-    // Told to whoever takes it.
-    this.#begun.vm.catch(() => {});
+    // A failure is told to whoever takes it, and a Swarm that does not answer to whoever asks it.
+    this.#begun.vm.then((vm) => askOnce(vm, first.payload)).catch(() => {});
   }
 
   async #noteFirst(lab: VmLab, checkpoint: Checkpoint<Kept>): Promise<void> {
@@ -398,6 +399,12 @@ async function setClock(folder: string): Promise<void> {
     folder,
     `date -u -s @${(Date.now() / 1000).toFixed(3)} && echo ${CONSOLE_LEVEL} > /proc/sys/kernel/printk`,
   );
+}
+
+/** Emulated code is translated when it first runs: an engine's first answers take a second, which is over then. */
+async function askOnce({ engine: { host } }: RunningVm, { nodes, tls }: SwarmFacts): Promise<void> {
+  const manager = nodes.find(({ role }) => role === 'manager');
+  if (manager) await viewSwarm(engineClient({ host, port: manager.enginePort, tls }));
 }
 
 /**
