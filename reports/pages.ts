@@ -11,15 +11,17 @@ import { HISTORY_DIR, OUT_DIR } from '../helpers/verdict/channel.ts';
 import { type VerdictFile, verdictSchema } from '../helpers/verdict/model.ts';
 import { advise, worstAdvice } from './advice.ts';
 import type { AllurePlaces } from './allure-config.ts';
-import { makeAllurePage } from './allure-page.ts';
 import { badge } from './badge.ts';
 import type { Catalogue } from './compose.ts';
 import { type History, readHistory, remember } from './history.ts';
 import { markdownSummary } from './markdown.ts';
-import { conformancePage } from './page/page.ts';
 
 /** Everything below the output folder that is made here. */
 export const PAGES = ['index.html', 'summary.md', 'badge.svg', 'allure', 'known-issues.json'];
+
+/*
+ * What draws is loaded when there is something to draw: before the run it would hold up the first verdict.
+ */
 
 /** What was made, by path, and what went wrong, in sentences. None of it changes the verdict. */
 export interface Made {
@@ -45,7 +47,12 @@ export async function makePages(
     }
   };
   const history = await tried(() => readHistory(places.historyDir));
-  const allure = options.allure ? await tried(() => makeAllurePage(places, verdict, catalogue)) : undefined;
+  const allure = options.allure
+    ? await tried(async () => {
+        const { makeAllurePage } = await import('./allure-page.ts');
+        return makeAllurePage(places, verdict, catalogue);
+      })
+    : undefined;
   const page = await tried(() =>
     makePage(places.outDir, verdict, catalogue, history ?? [], allure !== undefined),
   );
@@ -54,13 +61,13 @@ export async function makePages(
   return { ...(page === undefined ? {} : { page }), ...(allure === undefined ? {} : { allure }), problems };
 }
 
-function makePage(
+async function makePage(
   outDir: string,
   verdict: VerdictFile,
   catalogue: Catalogue,
   history: History,
   withAllure: boolean,
-): string {
+): Promise<string> {
   const advices = new Map(verdict.cells.map((cell) => [cell.name, advise(verdict, cell, catalogue)]));
   const files = {
     ...(withAllure ? { 'Allure report': 'allure/index.html' } : {}),
@@ -72,6 +79,7 @@ function makePage(
   if (process.env.GITHUB_STEP_SUMMARY) appendFileSync(process.env.GITHUB_STEP_SUMMARY, summary);
   writeFileSync(join(outDir, 'badge.svg'), badge(verdict, worstAdvice([...advices.values()]).answer));
   const page = join(outDir, 'index.html');
+  const { conformancePage } = await import('./page/page.ts');
   writeFileSync(page, conformancePage({ verdict, catalogue, history, files }));
   return page;
 }
