@@ -580,7 +580,8 @@ test('connections in parallel, and starts kept apart', LIMIT, async () => {
   const begun = performance.now();
   const held = succeeded(await probe({ kind: 'http', to, count: 40, parallel: 20, path: '/hold?ms=300' }));
   const took = performance.now() - begun;
-  assert.ok(took >= 600 && took < 3000, `40 held for 300 ms each, 20 at once: ${took} ms`);
+  // One after another they would take 12 s; a busy host takes its time, but not that.
+  assert.ok(took >= 600 && took < 6000, `40 held for 300 ms each, 20 at once: ${took} ms`);
   assert.ok(held.every(({ ms }) => ms >= 299));
 
   const apart = succeeded(await probe({ kind: 'http', to, count: 5, intervalMs: 60 }));
