@@ -37,9 +37,12 @@ export async function prune(settings: Settings, options: PruneOptions = {}): Pro
   console.log(`freed ${size(Math.max(0, freed))}${what.length > 0 ? `: ${what.join(', ')}` : ''}`);
 }
 
+/** What kinds are called that do not say it themselves. */
+const NAMES: Record<string, string> = { apt: 'package list', code: 'code folder' };
+
 /** What an artifact is called where it is listed; `.partial` is what the cache builds in. */
 export function nameOf({ kind, key }: Pick<Listed, 'kind' | 'key'>): string {
-  return isUnfinished(key) ? `unfinished ${kind}` : kind === 'apt' ? 'package list' : kind;
+  return isUnfinished(key) ? `unfinished ${kind}` : (NAMES[kind] ?? kind);
 }
 
 function isUnfinished(key: string): boolean {
