@@ -54,14 +54,18 @@ const Clause = z.strictObject({
   /** Known defects: the clause is judged all the same, but a fail there is expected, and a pass is told as surprising. */
   expectedFail: z
     .array(
-      z.strictObject({
-        since: version.nullable(),
-        until: version.nullable(),
-        defect: line,
-        ref: line,
-        /** The defect shows in some runs only, and the clause then says this. */
-        sometimes: pattern('s').optional(),
-      }),
+      z
+        .strictObject({
+          since: version.nullable(),
+          until: version.nullable(),
+          defect: line,
+          ref: line,
+          /** What the clause says when the defect shows: one that fails otherwise fails for a reason of its own. */
+          shown: pattern('s').optional(),
+          /** The defect shows in some runs only; then `shown` tells those from other failures. */
+          sometimes: z.literal(true).optional(),
+        })
+        .refine(({ sometimes, shown }) => !sometimes || shown, 'what shows in some runs only needs `shown`'),
     )
     .optional(),
   /** Failures users met that it would catch, by their entry in regressions.yaml. */
