@@ -91,6 +91,10 @@ export function changeByHand(request: Request, known: Known): Command {
   }
 }
 
+/** The list of services, as people are shown it, leaves out what clauses look for most. */
+const VIRTUAL_IPS =
+  "xargs -r docker service inspect -f '{{.Spec.Name}}:{{range .Endpoint.VirtualIPs}} {{.Addr}}{{end}}'";
+
 /** A request that looks, as commands; none for what others tell already. */
 export function lookByHand({ path, query }: Request, known: Known): Command {
   const [, kind = '', id = '', verb = ''] = path.split('/');
@@ -98,7 +102,7 @@ export function lookByHand({ path, query }: Request, known: Known): Command {
   if (kind === 'services')
     return id
       ? command('docker', 'service', 'inspect', known.service(id)?.name ?? id)
-      : command('docker', 'service', 'ls');
+      : { command: `docker service ls && docker service ls -q | ${VIRTUAL_IPS}`, unsaid: [] };
   if (kind === 'networks')
     return id
       ? command(

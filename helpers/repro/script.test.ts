@@ -178,6 +178,11 @@ test('its head names the tools it uses on nodes, and no other', () => {
   assert.match(text, /; there it uses nsenter, ipvsadm, iptables, tcpdump\.$/m);
 });
 
+test('where services are listed their virtual IPs are, too', () => {
+  const text = script([['api m1', 'GET /services', { answer: [] }]]);
+  assert.match(text, /docker service ls -q \| xargs -r docker service inspect -f '[^']*\.VirtualIPs/);
+});
+
 test('the stack is created by the command line, of an image that anyone has', async () => {
   const calls = await run(script([]));
   assert.ok(calls.includes('docker|network|create|--driver=overlay|--attachable|front'), calls.join('\n'));
