@@ -25,6 +25,7 @@ import {
   viewNetworks,
   viewNodes,
   viewOwnMembership,
+  watch,
 } from '../../fixtures/domain.ts';
 import { refuses } from '../../fixtures/refusals.ts';
 import { ENDS_PORT, endToEnd, unjoined } from '../../fixtures/stacks.ts';
@@ -172,17 +173,19 @@ test(
     const since = await clockAt(node.vantage);
     await node.configureEngine({ 'live-restore': true });
     judge('tasks that outlive the engine', sameMembers([], await workloads(node)), { node: node.name });
-    await converge(
+    await watch(
       'a member does not start with live restore, however often it is tried',
-      async () => {
-        const log = await node.log(since);
-        const refusals = badlyEnded(log).filter((said) => reason.every((one) => said.includes(one)));
-        const { state } = await viewOwnMembership(node.api);
-        await evidence('log of the member', log.join('\n'));
-        return [
-          ...(refusals.length >= 2 ? [] : [`${refusals.length} refusals logged, state ${state}`]),
-          ...(state === 'active' ? ['it is an active member'] : []),
-        ];
+      {
+        look: async () => ({
+          log: await node.log(since),
+          state: (await viewOwnMembership(node.api)).state,
+        }),
+        wrong: ({ log, state }) => {
+          const refusals = badlyEnded(log).filter((said) => reason.every((one) => said.includes(one)));
+          const few = refusals.length >= 2 ? [] : [`${refusals.length} refusals logged, state ${state}`];
+          return { [node.name]: state === 'active' ? [...few, 'it is an active member'] : few };
+        },
+        keep: ({ log }) => evidence('log of the member', log.join('\n')),
       },
       PROMISED.refusesToStart,
     );
