@@ -577,12 +577,11 @@ test('several targets: one after another, or in turn', LIMIT, async () => {
 test('connections in parallel, and starts kept apart', LIMIT, async () => {
   await using workload = await Workload.start();
   const to = workload.at(80);
-  const begun = performance.now();
   const held = succeeded(await probe({ kind: 'http', to, count: 40, parallel: 20, path: '/hold?ms=300' }));
-  const took = performance.now() - begun;
-  // One after another they would take 12 s; a busy host takes its time, but not that.
-  assert.ok(took >= 600 && took < 6000, `40 held for 300 ms each, 20 at once: ${took} ms`);
   assert.ok(held.every(({ ms }) => ms >= 299));
+  // By the probe's own clock, so that it is the same on a busy host.
+  const atOnce = held.map(({ at }) => held.filter((one) => one.at <= at && at < one.at + one.ms).length);
+  assert.equal(Math.max(...atOnce), 20);
 
   const apart = succeeded(await probe({ kind: 'http', to, count: 5, intervalMs: 60 }));
   for (const [i, { at }] of apart.entries()) assert.ok(i === 0 || at - (apart[i - 1]?.at ?? 0) >= 59);
