@@ -107,8 +107,12 @@ const Facts = z.strictObject({
   connReuseMode: z.int().nullable(),
   /** What the engine writes to net.ipv4.vs.expire_quiescent_template of its balancers; null where it leaves the kernel's value. */
   expireQuiescentTemplate: z.int().nullable(),
-  /** HTTP status with which a worker refuses to create an overlay. */
-  overlayOnWorkerStatus: z.int(),
+  /** HTTP status with which a subnet that is no CIDR block is refused. */
+  malformedSubnetStatus: z.int(),
+  /** Whether each record of an answer that is cut to size repeats the whole name, so that under a long one none may be left. */
+  cutAnswersRepeatNames: z.boolean(),
+  /** What a query for a foreign name gets if no server outside can be reached or answers. */
+  unservedQuery: z.enum(['silence', 'SERVFAIL']),
   /** Whether IPv6 nameservers of the node appear in a task's resolv.conf, after 127.0.0.11. */
   resolvConfListsIpv6: z.boolean(),
   /** How long the file of a removed namespace may still lie, unmounted, in /run/docker/netns. */

@@ -169,6 +169,8 @@ export class Vantage {
   /**
    * Asks the embedded DNS, or another server, for A records, each name `count` times.
    *
+   * @param options.mayBeSilent leaves out the queries that got no answer, as some engines give none for names they do not know
+   *   (`unservedQuery`).
    * @returns the answers in the order asked, with records in the order received.
    * @throws Violation when the embedded DNS does not answer a query at all, Inconclusive when another server does not; an
    *   answer that says no is an answer.
@@ -181,32 +183,38 @@ export class Vantage {
       type = 'A' as const,
       server = EMBEDDED_DNS,
       proto = 'udp' as const,
+      mayBeSilent = false,
     }: {
       count?: number;
       window?: number;
       type?: 'A' | 'AAAA' | 'PTR';
       server?: string;
       proto?: 'udp' | 'tcp';
+      mayBeSilent?: boolean;
     } = {},
   ): Promise<DnsAnswer[]> {
     const questions = names.map((name) => ({ name, type }));
     const samples = await this.probe({ kind: 'dns', server, questions, count, window, proto });
-    return samples.map((sample) => {
-      if (!failed(sample)) return sample;
+    return samples.flatMap((sample) => {
+      if (!failed(sample)) return [sample];
+      if (mayBeSilent && sample.error === 'timeout') return [];
       const silence = `${names[sample.q]} asked from ${this.name} got no answer: ${sample.error}`;
       throw server === EMBEDDED_DNS ? new Violation(silence) : new Inconclusive('observer', silence);
     });
   }
 
   /** Addresses in the answer to each name, in the order received; one cut short is asked for again by TCP, as resolvers do (RFC 7766). */
-  async addresses(names: readonly string[]): Promise<Map<string, string[]>> {
-    const short = await this.resolve(names);
+  async addresses(
+    names: readonly string[],
+    options: { mayBeSilent?: boolean; window?: number } = {},
+  ): Promise<Map<string, string[]>> {
+    const short = await this.resolve(names, options);
     const cut = short.flatMap(({ q, flags }) => (flags.tc ? [q] : []));
     const whole =
       cut.length > 0
         ? await this.resolve(
             cut.map((q) => names[q] ?? ''),
-            { proto: 'tcp' },
+            { ...options, proto: 'tcp' },
           )
         : [];
     const answers = [

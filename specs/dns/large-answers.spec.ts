@@ -15,11 +15,15 @@ startWith(crowded);
 /** The largest answer over UDP to a client that announces no other size (RFC 1035, 2.3.4). */
 const PLAIN_UDP_BYTES = 512;
 
+/** More than 16 A records take whose names of 255 bytes are all written out: 16 x 269 + 271. */
+const ROOMY_UDP_BYTES = 8192;
+
 test(
   ...clause('DNS-015', async ({ swarm, evidence }) => {
     const view = await swarm.view();
     const tasks = addressesOf(serviceIn(view, 'crowd'), 'front');
     const client = await swarm.client();
+    const { generation } = swarm.node(first(serviceIn(view, 'client').tasks).node);
     const large = { name: `tasks.${LONG_ALIAS}`, type: 'A' as const };
     const count = 5;
     const ask = async (
@@ -49,7 +53,7 @@ test(
     ]) {
       expect(tc, 'tc bit of a large answer over UDP').toBe('true');
       expect(bytes, 'size of it').toBeLessThanOrEqual(PLAIN_UDP_BYTES);
-      expect(told.length, 'records in it').toBeGreaterThan(0);
+      if (!generation.cutAnswersRepeatNames) expect(told.length, 'records in it').toBeGreaterThan(0);
       judge(
         'records in it',
         sameMembers(
@@ -61,7 +65,7 @@ test(
     }
     const whole = {
       'over TCP': await ask('over TCP', large, 'tcp'),
-      'over UDP, to who takes 4096 bytes': await ask('with room', { ...large, ednsBytes: 4096 }),
+      'over UDP, to who takes 8192 bytes': await ask('with room', { ...large, ednsBytes: ROOMY_UDP_BYTES }),
       'over UDP, under a short name': await ask('short', { ...large, name: 'crowd' }),
     };
     for (const [how, answers] of Object.entries(whole))

@@ -46,7 +46,7 @@ test(
         {
           what: 'a malformed subnet',
           ask: create('odd', ipam({ Subnet: '10.12.0.0/33' })),
-          status: 400,
+          status: swarm.manager.generation.malformedSubnetStatus,
           tells: ['10.12.0.0/33', 'subnet'],
         },
         {

@@ -378,8 +378,8 @@ test(
       {
         what: 'an overlay',
         ask: () => swarm.createNetwork(network('over-worker'), worker),
-        status: worker.generation.overlayOnWorkerStatus,
-        tells: ['not a swarm manager'],
+        status: 403,
+        tells: ['node', 'manager'],
       },
       {
         what: 'a bridge of swarm scope',
