@@ -13,7 +13,7 @@ import {
   networkIn,
   type Packet,
   packetLine,
-  removeAndStop,
+  removeWithPort,
   type Swarm,
   sameMembers,
   service,
@@ -64,7 +64,7 @@ test(
       ),
     );
 
-    await removeAndStop(swarm, 'vote');
+    await removeWithPort(swarm, 'vote', VOTE_PORT);
     await swarm.removeNetwork(ingressNetwork(await swarm.view()).name);
     // From before the network is made: what it sends first must not be in the clear either.
     const secret = await swarm.uplinks(filter, async () => {

@@ -11,7 +11,7 @@ import {
   type Link,
   network,
   overlap,
-  removeAndStop,
+  removeWithPort,
   sameMembers,
   service,
   serviceIn,
@@ -35,7 +35,7 @@ test(
       Options: { 'com.docker.network.driver.mtu': '1200' },
     });
     const both = { replicas: 2, on: ['w1', 'w2'] };
-    await removeAndStop(swarm, 'vote');
+    await removeWithPort(swarm, 'vote', VOTE_PORT);
     await accepts([{ what: 'removal of ingress', ask: () => swarm.removeNetwork(former.name) }], evidence);
 
     // Without ingress nobody can publish, and everybody else goes on as before.
