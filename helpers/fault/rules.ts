@@ -1,6 +1,6 @@
 /** Faults of packet filters, marks and address translation: rules that are gone, and rules that should not be. */
 import { z } from 'zod';
-import { CUT } from '../swarm/node.ts';
+import { CUT } from '../swarm/cut.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import { type Damage, fault, Unproven } from './fault.ts';
 import { type Hold, holdIn } from './hold.ts';

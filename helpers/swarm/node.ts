@@ -9,7 +9,7 @@ import { type Listener, parseListeners } from '../observe/parse/ss.ts';
 import { quote, type Run, type Toolbox } from '../observe/shell.ts';
 import type { Stopwatch } from '../verdict/stopwatch.ts';
 import { until } from '../waiting.ts';
-import { LAB_NETWORK, type NodeFacts } from './facts.ts';
+import type { NodeFacts } from './facts.ts';
 import type { Ongoing } from './meanwhile.ts';
 import { type NetworkOnNode, viewNetwork } from './network.ts';
 import type { ApiPart } from './services.ts';
@@ -21,9 +21,6 @@ export const UPLINK = 'eth0';
 
 /** Ours: an engine answers 5-10 s after it was started; the rest is for a loaded host. */
 const ENGINE_ANSWERS = { withinMs: 120_000, everyMs: 300 };
-
-/** Chain of the rules by which a node is cut off. */
-export const CUT = 'SWARMPROOF-CUT';
 
 /** A Swarm member, seen through its own engine's API and the tools beside it. */
 export class Node {
@@ -224,47 +221,6 @@ export class Node {
       `mkdir -p /proc/1/root/etc/docker && printf %s ${quote(JSON.stringify(settings))} > /proc/1/root/etc/docker/daemon.json`,
     );
     await this.startEngine();
-  }
-
-  /**
-   * Cuts it off from the other hosts of the lab network, as a pulled cable does, until {@link Node.mend}: nothing passes to or
-   * from them. Its API stays within our reach.
-   *
-   * @param ports cuts only what goes to these ports, either way.
-   * @param protocols cuts only these of what goes to the ports.
-   */
-  async cut({
-    ports = [],
-    protocols = ['udp', 'tcp'],
-  }: {
-    ports?: readonly number[];
-    protocols?: readonly ('udp' | 'tcp')[];
-  } = {}): Promise<void> {
-    this.hurt = true;
-    const { subnet, gateway } = LAB_NETWORK;
-    const all = [`-s ${gateway} -j RETURN`, `-d ${gateway} -j RETURN`, `-s ${subnet} -d ${subnet} -j DROP`];
-    const some = ports.flatMap((port) =>
-      protocols.map((protocol) => `-s ${subnet} -d ${subnet} -p ${protocol} --dport ${port} -j DROP`),
-    );
-    // In raw, which comes first: before connection tracking knows the packet, and before nat changes where it goes.
-    await this.toolbox.must(
-      [
-        `iptables -t raw -N ${CUT}`,
-        ...(ports.length > 0 ? some : all).map((rule) => `iptables -t raw -A ${CUT} ${rule}`),
-        ...['PREROUTING', 'OUTPUT'].map((chain) => `iptables -t raw -I ${chain} -j ${CUT}`),
-      ].join(' && '),
-    );
-  }
-
-  /** Ends {@link Node.cut}. */
-  async mend(): Promise<void> {
-    await this.toolbox.must(
-      [
-        ...['PREROUTING', 'OUTPUT'].map((chain) => `iptables -t raw -D ${chain} -j ${CUT}`),
-        `iptables -t raw -F ${CUT}`,
-        `iptables -t raw -X ${CUT}`,
-      ].join(' && '),
-    );
   }
 
   /** What its engine has logged since a moment (epoch ms), line by line. */

@@ -20,6 +20,7 @@ import {
   withoutEpoch,
 } from './agreement.ts';
 import { layCable, type Plug, type Wire } from './cable.ts';
+import { type CutOptions, cut, mend } from './cut.ts';
 import type { SwarmFacts, ToolboxFacts } from './facts.ts';
 import { unready, viewNodes } from './membership.ts';
 import { Node, UPLINK } from './node.ts';
@@ -280,6 +281,26 @@ export class Swarm {
    */
   async cable(wire: Wire): Promise<Record<string, Plug>> {
     return this.#time.spend('lab', () => layCable(this.lab, this.everyone, wire));
+  }
+
+  /** Cuts a node off from the other hosts of the lab network, as a pulled cable does, until {@link Swarm.mend}. */
+  async cut(node: Node, what: CutOptions = {}): Promise<void> {
+    node.hurt = true;
+    await cut(
+      node,
+      this.#hosts.filter((host) => host !== node),
+      what,
+    );
+  }
+
+  /** Ends {@link Swarm.cut}. */
+  async mend(): Promise<void> {
+    await mend(this.#hosts);
+  }
+
+  /** All hosts of the lab network. */
+  get #hosts() {
+    return [...this.everyone, this.outsider];
   }
 
   /** The members whose engines run, as far as we did not end them. */

@@ -43,7 +43,7 @@ test(
     const named = (heard: Awaited<ReturnType<typeof hear>>) =>
       wrongOnEach(heard, ({ lingering = [] }) => lingering.map((address) => `lingering is ${address}`));
 
-    await m1.cut({ ports: [GOSSIP_PORT], protocols: ['udp'] });
+    await swarm.cut(m1, { ports: [GOSSIP_PORT], protocols: ['udp'] });
     await swarm.scale('lingering', 0);
     await converge(
       'm1 itself names the task no longer',

@@ -38,7 +38,7 @@ test(
       async () => {
         // The cable first: what dies tells nobody, not even by refusing connections.
         const started = now();
-        await w1.cut();
+        await swarm.cut(w1);
         const lost = w1.lose();
         [times['names and balancers rid of w1'] = 0, times['w1 down'] = 0] = await Promise.all([
           swarm.settled(PROMISED.lossNoticed, { apart: [w1] }),
@@ -69,7 +69,7 @@ test(
     const w1 = swarm.node('w1');
     const before = await viewNodes(swarm.manager.api);
     const started = now();
-    await w1.cut();
+    await swarm.cut(w1);
 
     // Both sides go on: w1 keeps its tasks, since nobody can tell it to end them, and the others start as many anew.
     await converge(
@@ -84,7 +84,7 @@ test(
     await pass(Math.max(0, PARTITION_MS - (now() - started)));
     await evidence('while it is cut off', await swarm.view());
 
-    await w1.mend();
+    await swarm.mend();
     const ready = await converge('w1 is ready', () => unreadyIn(swarm), PROMISED.nodeBack);
     const reunited = await swarm.settled(PROMISED.reunited);
     const answers = await swarm.outsider.probe({

@@ -38,10 +38,10 @@ test(
     const w1 = swarm.node('w1');
 
     // Gossip drops what w1 told; managers still reach w1, so that its tasks stay and nothing about them is told anew by anyone else.
-    await w1.cut({ ports: [GOSSIP_PORT, VXLAN_PORT] });
+    await swarm.cut(w1, { ports: [GOSSIP_PORT, VXLAN_PORT] });
     const dropped = await swarm.settled(PROMISED.lossNoticed, { apart: [w1] });
     await evidence('without w1', { dropped, ...(await swarm.agreement({ apart: [w1] })) });
-    await w1.mend();
+    await swarm.mend();
     const returned = await swarm.settled(PROMISED.namesReturn);
     const after = await swarm.view();
     await evidence('with w1 again', { returned, before, after });
@@ -59,7 +59,7 @@ test(
     const users = usersOf({ swarm, client: await swarm.client(), entries: [m1, w2] }, vote, VOTE_PORT);
 
     // Managers reach w1, so it is ready and gets tasks; gossip does not, so either side knows of its own tasks alone.
-    await w1.cut({ ports: [GOSSIP_PORT] });
+    await swarm.cut(w1, { ports: [GOSSIP_PORT] });
     const sides = () =>
       Promise.all([
         swarm.settled(PROMISED.lossNoticed, { apart: [w1] }),
@@ -82,7 +82,7 @@ test(
     );
     const states = await viewNodes(swarm.manager.api);
     const apart = await swarm.view();
-    await w1.mend();
+    await swarm.mend();
     times.reunited = await swarm.settled(PROMISED.reunited);
     const view = await swarm.view();
     const peers = await swarm.everywhere(async (node) => (await node.network(ingressNetwork(view).id)).peers);
@@ -126,7 +126,7 @@ test(
       });
 
     // Only the packets between tasks are lost; gossip and managers go on, and nobody takes anything for gone.
-    await w1.cut({ ports: [VXLAN_PORT] });
+    await swarm.cut(w1, { ports: [VXLAN_PORT] });
     const lost = await ask(vote.tasks.filter(({ node }) => node === 'w1'));
     const kept = await ask(near);
     const apart = await swarm.settled(PROMISED.unshaken);
@@ -136,7 +136,7 @@ test(
     judge('requests to tasks that VXLAN need not reach on w1', allAnswered(kept, 3 * near.length));
     judge('nodes that are not ready', sameMembers([], unready(nodes, ['m1', 'w1', 'w2'])));
 
-    await w1.mend();
+    await swarm.mend();
     const again = await ask(vote.tasks);
     const agree = await swarm.settled(PROMISED.balancersFollowTasks);
     const after = await swarm.view();
