@@ -251,7 +251,7 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     assert.equal(embedded(page, 'widgets/tree-filters.json').categories.length, 4);
     const { Kernel, 'Node m1': node } = embedded(page, 'widgets/variables.json');
     assert.deepEqual([Kernel, node], ['6.12.107', 'manager, 10.20.0.11, 26.1.5']);
-    const areas = Object.values<{ name: string }>(embedded(page, 'widgets/tree.json').groupsById);
+    const areas = Object.values<{ name: string }>(embedded(page, 'widgets/default/tree.json').groupsById);
     assert.ok(areas.some(({ name }) => name === 'VIP: virtual IPs over IPVS'));
   });
 
