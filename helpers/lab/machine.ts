@@ -257,14 +257,16 @@ export class Machine implements AsyncDisposable {
         { withinMs, everyMs: 100, alive: () => this.#ended },
       );
     } catch (error) {
-      throw new Inconclusive('lab', `${messageOf(error)}\nconsole:\n${await this.consoleTail()}`);
+      throw new Inconclusive('lab', `${messageOf(error)}\n${await this.lastWords()}`);
     }
   }
 
-  /** The last lines of the console, evidence for why a guest died. */
-  async consoleTail(lines = 40): Promise<string> {
-    const text = await fs.readFile(this.console, 'utf8').catch(() => '');
-    return text.split('\n').slice(-lines).join('\n');
+  /** The last lines of the console, evidence for why a guest died; or that there are none, as where it died soon after a restore. */
+  async lastWords(lines = 40): Promise<string> {
+    const text = (await fs.readFile(this.console, 'utf8').catch(() => '')).trimEnd();
+    return text === ''
+      ? 'nothing was said on its console'
+      : `console:\n${text.split('\n').slice(-lines).join('\n')}`;
   }
 
   /**

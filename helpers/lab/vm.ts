@@ -145,9 +145,9 @@ export class VmLab {
         alive: () => vm.machine.ended,
       });
     } catch (error) {
-      const tail = await vm.machine.consoleTail();
+      const words = await vm.machine.lastWords();
       await vm[Symbol.asyncDispose]();
-      throw new Error(`${messageOf(error)}\nconsole:\n${tail}`, { cause: error });
+      throw new Error(`${messageOf(error)}\n${words}`, { cause: error });
     }
     return { ...vm, certificates };
   }

@@ -227,9 +227,7 @@ export class VmProvider implements Provider {
     void vm.machine.exit.then((how) => {
       if (this.#closed.signal.aborted || this.#lent.get(slot) !== lent) return;
       // Known at once: whoever lost a shell by it asks in the same moment.
-      this.#dead ??= vm.machine
-        .consoleTail()
-        .then((tail) => `the lab of slot ${slot} died: ${how}\nconsole:\n${tail}`);
+      this.#dead ??= vm.machine.lastWords().then((words) => `the lab of slot ${slot} died: ${how}\n${words}`);
     });
     return { ...lease, rules };
   }
@@ -480,11 +478,7 @@ async function withConsole<T>(vm: RunningVm, run: () => Promise<T>): Promise<T> 
   try {
     return await run();
   } catch (error) {
-    throw new Inconclusive(
-      'lab',
-      `${messageOf(error)}\nthe guest's console:\n${await vm.machine.consoleTail(15)}`,
-      { cause: error },
-    );
+    throw new Inconclusive('lab', `${messageOf(error)}\n${await vm.machine.lastWords(15)}`, { cause: error });
   }
 }
 
