@@ -35,3 +35,16 @@ test('rules for other packets, rules that dropped none, and rules that ask for m
   ])
     assert.equal(droppedIn(rule), undefined, rule);
 });
+
+test('of interfaces only lo is known: a packet between hosts is not on it', () => {
+  const told = (rule: string, crosses: boolean) =>
+    droppedBy(
+      { name: 'host', inode: 1, rules: rules('raw', ':PREROUTING ACCEPT [0:0]', rule) },
+      { ...PACKET, crosses },
+    );
+  const besidesLo = '[7:420] -A PREROUTING ! -i lo -p tcp -m tcp --dport 8080 -j DROP';
+  assert.match(told(besidesLo, true) ?? '', /^raw PREROUTING drops it: ! -i lo /);
+  assert.equal(told(besidesLo, false), undefined);
+  assert.equal(told('[7:420] -A PREROUTING -i lo -p tcp -j DROP', true), undefined);
+  assert.equal(told('[7:420] -A PREROUTING ! -i eth1 -p tcp -j DROP', true), undefined);
+});

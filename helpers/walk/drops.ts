@@ -15,6 +15,8 @@ export interface PacketKind {
   from?: string;
   to?: string;
   port?: number;
+  /** Whether it goes from one host to another, and so never by `lo`. */
+  crosses?: boolean;
 }
 
 /** Options whose meaning is clear here. A rule with any other may drop these packets or not: it is passed over. */
@@ -34,10 +36,10 @@ export function droppedBy(state: NamespaceState | null | undefined, packet: Pack
 
 function drops(rule: Rule, packet: PacketKind): boolean {
   if (!['DROP', 'REJECT'].includes(rule.jump ?? '') || !rule.packets) return false;
-  const clear = options(rule).every(
-    ({ name, values, negated }) =>
-      UNDERSTOOD.has(name) && !negated && (name !== '-m' || MATCHES.has(values[0] ?? '')),
-  );
+  const clear = options(rule).every(({ name, values: [value = ''], negated }) => {
+    if (name === '-i' || name === '-o') return negated && value === 'lo' && packet.crosses;
+    return UNDERSTOOD.has(name) && !negated && (name !== '-m' || MATCHES.has(value));
+  });
   if (!clear) return false;
   const wanted = protocol(rule)?.value;
   const port = destinationPort(rule)?.value;

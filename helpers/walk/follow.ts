@@ -545,6 +545,7 @@ class Follower {
                         port: vxlan?.vxlan?.port ?? 4789,
                         from: start.address,
                         ...(target && { to: target.address }),
+                        crosses: true,
                       });
     return this.#hop(
       {
@@ -591,6 +592,7 @@ class Follower {
                     port: vxlan?.vxlan?.port ?? 4789,
                     from: start.address,
                     to: target.address,
+                    crosses: true,
                   })
                 : undefined;
     const facts = vxlan?.vxlan

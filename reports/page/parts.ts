@@ -51,14 +51,19 @@ export function why({ reason, message }: ClauseVerdict): Content {
   ];
 }
 
-/** Evidence as links; pictures and scripts, which speak for themselves, first. */
+/** Evidence as links; pictures and scripts, which speak for themselves, first. What has the name of an earlier one is numbered. */
 export function evidence({ evidence: files }: ClauseVerdict): Content {
   if (files.length === 0) return null;
   const first = ({ contentType, path }: (typeof files)[number]) =>
     contentType === 'image/svg+xml' || path.endsWith('.sh') ? 0 : 1;
+  const times = new Map<string, number>();
   const links = files
     .toSorted((a, b) => first(a) - first(b))
-    .map(({ name, path }) => html`<li><a href="${path}">${name}</a></li>`);
+    .map(({ name, path }) => {
+      const nth = (times.get(name) ?? 0) + 1;
+      times.set(name, nth);
+      return html`<li><a href="${path}">${nth === 1 ? name : `${name} ${nth}`}</a></li>`;
+    });
   return html`<dt>Evidence</dt><dd><ul class="files">${links}</ul></dd>`;
 }
 
