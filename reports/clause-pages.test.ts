@@ -80,7 +80,10 @@ test('a run adds to the record what it found out, and nothing else', () => {
   assert.deepEqual(recorded([{ ...entry, verdicts: { 'VIP-001': held, 'VIP-004': held } }], run), [
     { ...entry, verdicts: { 'VIP-001': { verdict: 'fail', date: '2026-11-22' }, 'VIP-004': held } },
   ]);
-  assert.deepEqual(recorded([], { ...run, cells: [exampleCell] }), [], 'a cell of two engines');
+  const mixed = { engine: '26.1.5, 28.5.2', kernel: '6.12.107' };
+  assert.deepEqual(recorded([], { ...run, cells: [exampleCell] }), [
+    { ...mixed, verdicts: { 'VIP-001': { verdict: 'fail', date: '2026-11-22' } } },
+  ]);
   assert.deepEqual(
     recorded([], { ...run, clauses: clauses.slice(1) }),
     [],

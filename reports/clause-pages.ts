@@ -37,14 +37,14 @@ export function readRecord(): VerdictRecord {
 }
 
 /**
- * The record with a run's verdicts in it. What was inconclusive or skipped tells nothing of the engine and is left out, and so are
- * cells of several engines.
+ * The record with a run's verdicts in it. What was inconclusive or skipped tells nothing of the engine and is left out. A Swarm of
+ * several engines stands under all their versions, the first node's first.
  */
 export function recorded(record: VerdictRecord, { run, cells, clauses }: VerdictFile): VerdictRecord {
   const entries = new Map(record.map((entry) => [`${entry.engine} ${entry.kernel}`, entry]));
   for (const { name, kernel, engines } of cells) {
-    const [engine, ...others] = [...new Set(Object.values(engines ?? {}))];
-    if (!engine || others.length > 0 || kernel === null) continue;
+    const engine = [...new Set(Object.values(engines ?? {}))].join(', ');
+    if (engine === '' || kernel === null) continue;
     const judged = clauses.filter(
       ({ cell, verdict }) => cell === name && verdict !== 'inconclusive' && verdict !== 'skipped',
     );
