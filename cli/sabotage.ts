@@ -49,14 +49,17 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
     return sabotageBlindly({ seed, blind, judging: unknowing(catalogue, clauses, areas) });
   }
   const quick = options.quick ? known(catalogue) : undefined;
+  const refuseDrafts = (ids: readonly string[]) => {
+    const draft = settings.DRAFTS === 'no' && ids.find((id) => catalogue.get(id)?.draft);
+    if (draft) throw new UsageError(`${draft} is a draft: set DRAFTS=yes to have it judged.`);
+  };
+  refuseDrafts(clauses);
   const plan = planOf(
     choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed, quick }),
     seed,
     quick === undefined,
   );
-  const draft = plan.clauses.find((id) => catalogue.get(id)?.draft);
-  if (draft && settings.DRAFTS === 'no')
-    throw new UsageError(`${draft} is a draft: set DRAFTS=yes to have it judged.`);
+  refuseDrafts(plan.clauses);
   if (options.list) {
     for (const name of plan.proofs) console.log(name);
     return 0;
