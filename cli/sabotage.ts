@@ -53,6 +53,7 @@ export async function sabotage(settings: Settings, options: SabotageOptions): Pr
     const draft = settings.DRAFTS === 'no' && ids.find((id) => catalogue.get(id)?.draft);
     if (draft) throw new UsageError(`${draft} is a draft: set DRAFTS=yes to have it judged.`);
   };
+  // Those named first: that one has no sabotage yet, which choosing would say, is not why it cannot be had.
   refuseDrafts(clauses);
   const plan = planOf(
     choose(loadSabotages(catalogue), catalogue, { clauses, areas, sample: options.sample, seed, quick }),

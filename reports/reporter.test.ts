@@ -253,6 +253,7 @@ describe('the reporter under the real runner', { concurrency: 2 }, () => {
     assert.deepEqual([Kernel, node], ['6.12.107', 'manager, 10.20.0.11, 26.1.5']);
     const areas = Object.values<{ name: string }>(embedded(page, 'widgets/default/tree.json').groupsById);
     assert.ok(areas.some(({ name }) => name === 'VIP: virtual IPs over IPVS'));
+    assert.ok(!page.includes('d("widgets/tree.json"'), 'what nobody can ask for where there is one cell');
   });
 
   test('a run in which all conforms succeeds, even without its page, and listing leaves it alone', async () => {
