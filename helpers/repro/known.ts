@@ -65,6 +65,8 @@ export class Known {
   readonly #addresses = new Map<string, string>();
   readonly #pids = new Map<string, TaskName | Plain>();
   readonly #containers = new Map<string, TaskName | Plain>();
+  /** By node, and by what the file of their network namespace is called there. */
+  readonly #sandboxes = new Map<string, TaskName | Plain>();
   /** Names of networks that carried the routing mesh. */
   readonly ingress = new Set<string>(['ingress']);
   /** Tasks of the last list whose service or node has no name yet. */
@@ -131,7 +133,10 @@ export class Known {
 
   #container(node: string, { Id, State, NetworkSettings }: JsonObject): void {
     const known = this.#containers.get(`${Id}`);
-    if (!known || 'service' in known) return;
+    if (!known) return;
+    const { SandboxKey } = (NetworkSettings ?? {}) as { SandboxKey?: string };
+    if (SandboxKey) this.#sandboxes.set(`${node} ${SandboxKey.split('/').at(-1)}`, known);
+    if ('service' in known) return;
     const { Pid } = (State ?? {}) as { Pid?: number };
     if (Pid) this.#pids.set(`${node} ${Pid}`, known);
     for (const { network, IPAddress } of endpointsOf(NetworkSettings))
@@ -237,7 +242,14 @@ export class Known {
         return name ? `${prefix}${shellExpression(`$(network_id ${name} | cut -c 1-${id.length})`)}` : all;
       },
     );
-    const ids = namespaces.replaceAll(/\b(?:[a-z0-9]{25}|[0-9a-f]{64})\b/g, (id) => {
+    const sandboxes = namespaces.replaceAll(
+      /(?:\/proc\/1\/root)?\/run\/docker\/netns\/([0-9a-f]{12})\b/g,
+      (all, key: string) => {
+        const container = this.#sandboxes.get(`${node} ${key}`);
+        return container ? shellExpression(`$(${namespaceCall(container)})`) : all;
+      },
+    );
+    const ids = sandboxes.replaceAll(/\b(?:[a-z0-9]{25}|[0-9a-f]{64})\b/g, (id) => {
       const network = this.#networks.get(id);
       const container = this.#containers.get(id);
       if (network) return shellExpression(`$(network_id ${network})`);
@@ -259,6 +271,12 @@ export function containerExpression(container: TaskName | Plain): string {
   return 'at' in container
     ? container.name
     : shellExpression(`$(container ${container.service} ${container.slot})`);
+}
+
+function namespaceCall(container: TaskName | Plain): string {
+  return 'at' in container
+    ? `container_namespace ${container.at} ${container.name}`
+    : `task_namespace ${container.service} ${container.slot}`;
 }
 
 function endpointsOf(settings: Json | undefined): { network: string; IPAddress?: string }[] {

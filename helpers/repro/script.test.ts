@@ -235,6 +235,35 @@ test('a look at a balancer finds its namespace', async () => {
   ]);
 });
 
+test("a container's namespace is found by whose it is", async () => {
+  const look = (at: string, key: string): Step => [
+    `shell ${at}`,
+    `a script of ours: ${key}`,
+    { plain: [`for f in /run/docker/netns/${key}; do nsenter --net=$f sh -c 'ip route'; done`] },
+  ];
+  const inspected = (id: string, key: string) =>
+    ({ Id: id, State: { Pid: 7 }, NetworkSettings: { SandboxKey: `/run/docker/netns/${key}` } }) as Json;
+  const steps: Step[] = [
+    [`api w2`, `GET /containers/${CONTAINER}/json`, { answer: inspected(CONTAINER, 'ca8a295e6ff9') }],
+    [
+      'api w1',
+      'POST /containers/create?name=lone\n{"Image":"swarmproof/workload:lab"}',
+      { answer: { Id: 'f00d' } },
+    ],
+    ['api w1', 'GET /containers/f00d/json', { answer: inspected('f00d', '0123456789ab') }],
+    look('w2', 'ca8a295e6ff9'),
+    look('w1', '0123456789ab'),
+    look('w1', 'ca8a295e6ff9'),
+  ];
+  const looks = (await done(steps, { W1: 'berlin-1' })).filter((line) => line.includes('ip route'));
+  assert.deepEqual(looks, [
+    `ssh|w2|for f in /proc/4711/ns/net; do nsenter --net=$f sh -c 'ip route'; done`,
+    `ssh|berlin-1|for f in /proc/254/ns/net; do nsenter --net=$f sh -c 'ip route'; done`,
+    // Nobody's that is known there.
+    `ssh|berlin-1|for f in /run/docker/netns/ca8a295e6ff9; do nsenter --net=$f sh -c 'ip route'; done`,
+  ]);
+});
+
 test('an update is told by what it changes', async () => {
   const changed = spec({
     UpdateConfig: { Parallelism: 2, Delay: 1_500_000_000 },
