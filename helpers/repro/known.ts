@@ -67,6 +67,8 @@ export class Known {
   readonly #containers = new Map<string, TaskName | Plain>();
   /** By node, and by what the file of their network namespace is called there. */
   readonly #sandboxes = new Map<string, TaskName | Plain>();
+  /** Tokens by which managers joined. */
+  readonly #managerTokens = new Set<string>();
   /** Names of networks that carried the routing mesh. */
   readonly ingress = new Set<string>(['ingress']);
   /** Tasks of the last list whose service or node has no name yet. */
@@ -105,6 +107,7 @@ export class Known {
       ],
       [of(/^\/services(?:\/|$)/), (one) => this.#service(one)],
       [of(/^\/tasks$/), (one) => this.#task(one)],
+      [of(/^\/swarm$/), ({ JoinTokens }) => this.#tokens(JoinTokens as { Manager?: string } | undefined)],
     ];
     const [, learn] = learnt.find(([about]) => about) ?? [];
     if (path === '/tasks') this.#unplaced = [];
@@ -123,6 +126,10 @@ export class Known {
         this.#addresses.set(IPAddress, `${variable(name)}_DATA`);
         this.#second.set(name, IPAddress);
       }
+  }
+
+  #tokens(tokens: { Manager?: string } | undefined): void {
+    if (tokens?.Manager) this.#managerTokens.add(tokens.Manager);
   }
 
   #created(node: string, query: string | undefined, { Id }: JsonObject): void {
@@ -218,6 +225,11 @@ export class Known {
     return 'pid' in where
       ? this.#pids.get(`${where.node} ${where.pid}`)
       : this.#containers.get(where.container);
+  }
+
+  /** As what a node joins that has this token. */
+  roleOf(token: string): 'manager' | 'worker' {
+    return this.#managerTokens.has(token) ? 'manager' : 'worker';
   }
 
   /** Addresses that nodes have on a second network, by node. */

@@ -227,7 +227,7 @@ function ofSwarm(what: string, body: JsonObject, query: URLSearchParams, known: 
     AdvertiseAddr,
     DataPathAddr,
     DataPathPort,
-    JoinToken: _,
+    JoinToken,
     RemoteAddrs,
     DefaultAddrPool,
     SubnetSize,
@@ -254,7 +254,7 @@ function ofSwarm(what: string, body: JsonObject, query: URLSearchParams, known: 
   }
   if (what === 'join') {
     const [manager = ''] = (RemoteAddrs ?? []) as string[];
-    const token = shellExpression('$(docker swarm join-token -q worker)');
+    const token = shellExpression(`$(docker swarm join-token -q ${known.roleOf(`${JoinToken}`)})`);
     return {
       ...command('docker', 'swarm', 'join', `--token=${token}`, ...shared, known.generally(manager)),
       unsaid,

@@ -411,6 +411,19 @@ test('a node joins by the token of that Swarm, which the script does not print',
   assert.ok(!stderr.includes('secret'), stderr);
 });
 
+test('a node joins as what it joined as', async () => {
+  const tokens: Step = [
+    'api m1',
+    'GET /swarm',
+    { answer: { JoinTokens: { Manager: 'of-managers', Worker: 'of-workers' } } },
+  ];
+  for (const role of ['manager', 'worker']) {
+    const join: Step = ['api w1', `POST /swarm/join\n${JSON.stringify({ JoinToken: `of-${role}s` })}`];
+    const calls = await run(script([tokens, join]));
+    assert.ok(calls.includes(`docker|swarm|join-token|-q|${role}`), calls.join('\n'));
+  }
+});
+
 test('a node that is no member yet needs an address, without which nothing is done', async () => {
   const spares = nodes.map((node) => ({ ...node, role: 'spare' }));
   const init = { ListenAddr: '0.0.0.0:2377', AdvertiseAddr: '192.168.83.11' };
