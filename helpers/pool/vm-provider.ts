@@ -114,7 +114,6 @@ export class VmProvider implements Provider {
     const lent = this.#lent.get(slot);
     if (!lent) throw new Inconclusive('suite', `slot ${slot} has no lab to keep`);
     this.#lent.delete(slot);
-    progress('keeping the settled stack as a checkpoint');
     const { vm, topology, lease } = lent;
     await forgetCaches(vm.folder);
     const kept = await lab.save<Kept>(vm, this.#stackRecipe(lab, topology, stack), { ...lease.swarm, rules });
