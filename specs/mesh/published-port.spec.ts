@@ -1,5 +1,12 @@
 import { PROMISED } from '../../fixtures/bounds.ts';
-import { answeredBy, endpoint, hostNamesOf, strictRotation, watch } from '../../fixtures/domain.ts';
+import {
+  answeredBy,
+  endpoint,
+  hostNamesOf,
+  OWN_PORTS,
+  strictRotation,
+  watch,
+} from '../../fixtures/domain.ts';
 import { VOTE_PORT, voting } from '../../fixtures/stacks.ts';
 import { clause, judge, startWith, test } from '../../fixtures/test.ts';
 
@@ -56,6 +63,7 @@ test(
         kind: 'http',
         to: endpoint(address, VOTE_PORT),
         count: 4 * tasks.length,
+        sourcePort: OWN_PORTS['MESH-002'],
       });
       await evidence(`answers through ${node}`, samples);
       judge(`tasks that answer in turn through ${node}`, strictRotation(answeredBy(samples), tasks), {

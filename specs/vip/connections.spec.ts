@@ -17,6 +17,7 @@ import {
   meanwhile,
   networkIn,
   now,
+  OWN_PORTS,
   sameMembers,
   serviceIn,
   strictRotation,
@@ -49,7 +50,12 @@ test(
         };
         await converge(`${replicas} tasks serve`, wrong, OURS.taskReplaced);
         const tasks = hostNamesOf(await swarm.service('two'));
-        const request = { kind: 'http', to: endpoint(vip, HTTP_PORT), count: 2 * replicas } as const;
+        const request = {
+          kind: 'http',
+          to: endpoint(vip, HTTP_PORT),
+          count: 2 * replicas,
+          sourcePort: OWN_PORTS['VIP-017'] + 10 * replicas,
+        } as const;
         const answers = answeredBy(await client.probe(request));
         fresh[`with ${replicas} tasks`] = answers;
         judge(

@@ -11,6 +11,7 @@ import {
   markRules,
   type NamespaceState,
   networkIn,
+  OWN_PORTS,
   sameMembers,
   serviceIn,
   strictRotation,
@@ -33,7 +34,7 @@ test(
       // The balancer of the client's own node has the address and takes turns; behind it, VXLAN where the task is elsewhere.
       const samples = await swarm
         .inside(client)
-        .probe({ kind: 'http', to: endpoint(vip, HTTP_PORT), count: 20 });
+        .probe({ kind: 'http', to: endpoint(vip, HTTP_PORT), count: 20, sourcePort: OWN_PORTS['VIP-015'] });
       const after = await look();
       await evidence(`connections to ${name}`, { samples, before, after });
 
@@ -85,7 +86,7 @@ test(
     // Every SYN passes the mark rule and makes one entry in IPVS; what follows on the connection is marked, too.
     const samples = await swarm
       .inside(client)
-      .probe({ kind: 'http', to: endpoint(vip, HTTP_PORT), count: 12 });
+      .probe({ kind: 'http', to: endpoint(vip, HTTP_PORT), count: 12, sourcePort: OWN_PORTS['VIP-020'] });
     const after = await standingStill();
     await evidence('counters and connections', { before, samples, after });
     const made = (one: typeof before, address: string) =>

@@ -16,6 +16,7 @@ import {
   hostNamesOf,
   networkIn,
   OTHER_HTTP_PORT,
+  OWN_PORTS,
   ruleText,
   sameMembers,
   serviceIn,
@@ -42,9 +43,11 @@ test(
       const vip = vipOf(service, 'front');
       const [http, other, echo] = [HTTP_PORT, OTHER_HTTP_PORT, ECHO_PORT].map((port) => endpoint(vip, port));
       const count = 2 * tasks.length;
-      const onHttp = await client.probe({ kind: 'http', to: `${http}`, count });
-      const onOther = await client.probe({ kind: 'http', to: `${other}`, count });
-      const lines = await client.probe({ kind: 'hold', to: `${echo}`, count, ms: 100, intervalMs: 20 });
+      const sourcePort = OWN_PORTS['VIP-016'];
+      const onHttp = await client.probe({ kind: 'http', to: `${http}`, count, sourcePort });
+      const onOther = await client.probe({ kind: 'http', to: `${other}`, count, sourcePort });
+      const hold = { kind: 'hold', to: `${echo}`, count, sourcePort, ms: 100, intervalMs: 20 } as const;
+      const lines = await client.probe(hold);
       // UDP has no end to see: a port used again within 300 s goes where it went before, so each has one of its own.
       const datagrams = await client.probe({ kind: 'udp', to: `${echo}`, count, sourcePort: 20_000 });
       await evidence(`answers of ${name}`, { onHttp, onOther, lines, datagrams });
