@@ -1,5 +1,5 @@
 import { type Cell, type ClauseVerdict, VERDICTS, type VerdictFile } from '../../helpers/verdict/model.ts';
-import { type Advice, count } from '../advice.ts';
+import { type Advice, ANSWERS, type Answer, count } from '../advice.ts';
 import { rememberedCell } from '../history.ts';
 import type { Context } from './context.ts';
 import { type Content, type Html, html } from './html.ts';
@@ -9,17 +9,16 @@ import { versionsOf } from './words.ts';
 export function answer(worst: Advice, advices: { cell: Cell; advice: Advice }[], context: Context): Html {
   const { run, totals } = context.verdict;
   const several = advices.length > 1;
-  const good = advices.filter(({ advice }) => advice.answer === 'yes').length;
-  // Where all cells have one answer but yes, that one says more than none of how many.
-  const alike = good === 0 && advices.every(({ advice }) => advice.answer === worst.answer);
-  const headline =
-    several && !alike ? `${good} of ${advices.length} cells can be upgraded to` : worst.headline;
+  const sorted = advices.toSorted(
+    (a, b) => ANSWERS.indexOf(a.advice.answer) - ANSWERS.indexOf(b.advice.answer),
+  );
+  const headline = several ? headlineOf(sorted.map(({ advice }) => advice)) : worst.headline;
   const [only] = advices;
   return html`<div class="answer ${worst.answer}">
 <h1>${headline}</h1>
 ${
   several
-    ? html`<ul class="cells">${advices.map(cellAnswer)}</ul>`
+    ? html`<ul class="cells">${sorted.map(cellAnswer)}</ul>`
     : html`<p class="because">${worst.because}</p>
 <p class="versions">${only && versionsOf(rememberedCell(only.cell))}</p>`
 }
@@ -32,6 +31,16 @@ ${unusualEnd(run)}
 ${glance(context)}
 ${!several && html`<h2>What to do</h2><ol class="todo">${worst.todo.map((step) => html`<li>${withCommand(step)}</li>`)}</ol>`}
 </div>`;
+}
+
+/** The answer for several cells, worst first: how many can be upgraded to; where none can, what is to be said of the worst. */
+function headlineOf(advices: readonly Advice[]): string {
+  const [worst] = advices as [Advice];
+  const having = (answer: Answer) => advices.filter((one) => one.answer === answer).length;
+  if (having('yes') > 0) return `${having('yes')} of ${advices.length} cells can be upgraded to`;
+  if (having(worst.answer) === advices.length) return worst.headline;
+  const [first = '', ...rest] = worst.headline;
+  return `${having(worst.answer)} of ${advices.length} cells: ${first.toLowerCase()}${rest.join('')}`;
 }
 
 /** Most failed clauses that the answer names. */

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContextOptions, expect, type Page } from '@playwright/test';
 import { loadCatalogue } from '../../helpers/catalogue/catalogue.ts';
-import { verdictSchema } from '../../helpers/verdict/model.ts';
+import { type ClauseVerdict, verdictSchema } from '../../helpers/verdict/model.ts';
 import { startChromium } from '../testing/chromium.ts';
 import { exampleRuns } from '../testing/example-runs.ts';
 import { conformancePage } from './page.ts';
@@ -73,6 +73,28 @@ test('cells that all have one answer, and it is not yes, are told by it', () => 
   assert.ok(cells.length > 1);
   const page = conformancePage({ verdict: { ...verdict, cells, clauses }, catalogue, history, files: {} });
   assert.match(page, /<h1>Nothing failed, but only part was judged<\/h1>/);
+});
+
+test('where nothing failed in most cells, and only part was judged, the answer is what the worst say, and they come first', () => {
+  const { verdict, history } = runs.matrix;
+  const failed = verdict.clauses.find(({ verdict: one }) => one === 'fail') as ClauseVerdict;
+  const others = verdict.clauses.filter(
+    ({ id, cell, verdict: one }) => cell !== failed.cell && one === 'pass' && id !== failed.id,
+  );
+  const [{ id }] = others as [ClauseVerdict];
+  const clauses = [...others.filter((one) => one.id === id), failed];
+  const cells = verdict.cells.filter(({ name }) => clauses.some(({ cell }) => cell === name));
+  assert.ok(cells.length > 1);
+  const page = conformancePage({
+    verdict: { ...verdict, cells, clauses },
+    catalogue: loadCatalogue(),
+    history,
+    files: {},
+  });
+  assert.match(page, new RegExp(`<h1>1 of ${cells.length} cells: do not upgrade</h1>`));
+  assert.ok(page.indexOf(`<h2>${failed.cell}: `) > 0);
+  for (const { name } of cells)
+    assert.ok(page.indexOf(`<h2>${failed.cell}: `) <= page.indexOf(`<h2>${name}: `));
 });
 
 const answers = {
@@ -232,8 +254,8 @@ test('a link to a clause opens it, even one that is filtered out', async () => {
 test('of several cells each has its answer and its column', async () => {
   await using open = await opened('matrix');
   assert.deepEqual(await open.page.locator('.cells h2').allTextContents(), [
-    'trixie: Nothing stands against the upgrade',
     'forky: Do not upgrade',
+    'trixie: Nothing stands against the upgrade',
     'mixed: Nothing stands against the upgrade',
   ]);
   assert.deepEqual(
