@@ -17,9 +17,8 @@ export function answer(worst: Advice, advices: { cell: Cell; advice: Advice }[],
   return html`<div class="answer ${worst.answer}">
 <h1>${headline}</h1>
 ${
-  several
-    ? html`<ul class="cells">${sorted.map(cellAnswer)}</ul>`
-    : html`<p class="because">${worst.because}</p>
+  !several &&
+  html`<p class="because">${worst.because}</p>
 <p class="versions">${only && versionsOf(rememberedCell(only.cell))}</p>`
 }
 ${unusualEnd(run)}
@@ -29,7 +28,11 @@ ${unusualEnd(run)}
       html`<li><a class="${verdict}" href="#verdict=${verdict}"><b>${totals[verdict]}</b> ${verdict}</a></li>`,
   ).toReversed()}</ul>
 ${glance(context)}
-${!several && html`<h2>What to do</h2><ol class="todo">${worst.todo.map((step) => html`<li>${withCommand(step)}</li>`)}</ol>`}
+${
+  several
+    ? html`<ul class="cells">${sorted.map(cellAnswer)}</ul>`
+    : html`<h2>What to do</h2><ol class="todo">${worst.todo.map((step) => html`<li>${withCommand(step)}</li>`)}</ol>`
+}
 </div>`;
 }
 
