@@ -280,9 +280,13 @@ done; }`,
   task_address: `task_address() { docker inspect --type task -f "{{range .NetworksAttachments}}{{if eq .Network.Spec.Name \\"$3\\"}}{{index .Addresses 0}}{{end}}{{end}}" "$(task "$1" "$2")" | cut -d / -f 1; }`,
   container: `container() { docker inspect --type task -f '{{.Status.ContainerStatus.ContainerID}}' "$(task "$1" "$2")"; }`,
   task_namespace: `task_namespace() { echo "/proc/$(docker inspect --type task -f '{{.Status.ContainerStatus.PID}}' "$(task "$1" "$2")")/ns/net"; }`,
-  task_host: `task_host() { docker node inspect -f '{{.Description.Hostname}}' "$(docker inspect --type task -f '{{.NodeID}}' "$(task "$1" "$2")")"; }`,
-  in_task: `in_task() { on "$(task_host "$1" "$2")" "nsenter --net=$(task_namespace "$1" "$2") $3"; }`,
-  of_task: `of_task() { on "$(task_host "$1" "$2")" "$3 $(container "$1" "$2")"; }`,
+  // Found once: a task may be replaced while its host and its process are asked for.
+  in_task: `in_task() { set -- "$(task "$1" "$2")" "$3"
+  host=$(docker node inspect -f '{{.Description.Hostname}}' "$(docker inspect --type task -f '{{.NodeID}}' "$1")")
+  on "$host" "nsenter --net=/proc/$(docker inspect --type task -f '{{.Status.ContainerStatus.PID}}' "$1")/ns/net $2"; }`,
+  of_task: `of_task() { set -- "$(task "$1" "$2")" "$3"
+  host=$(docker node inspect -f '{{.Description.Hostname}}' "$(docker inspect --type task -f '{{.NodeID}}' "$1")")
+  on "$host" "$2 $(docker inspect --type task -f '{{.Status.ContainerStatus.ContainerID}}' "$1")"; }`,
   create_service: `create_service() { if [ -n "$IMAGE" ]; then docker service create --detach "$@" "$IMAGE"; else docker service create --detach "$@" busybox sh -c "$SERVE"; fi; }`,
   engine: `engine() { if [ "$1" = "$MANAGER" ]; then sh -c "docker $2"; else on "$1" "docker $2"; fi; }`,
   create_container: `create_container() { where=$1; shift; engine "$where" "create $* \${IMAGE:-busybox sh -c '$SERVE'}"; }`,
@@ -303,9 +307,8 @@ const NEEDS: Record<string, string[]> = {
   task_address: ['task'],
   container: ['task'],
   task_namespace: ['task'],
-  task_host: ['task'],
-  in_task: ['task', 'task_host', 'task_namespace', 'on'],
-  of_task: ['task', 'task_host', 'container', 'on'],
+  in_task: ['task', 'on'],
+  of_task: ['task', 'on'],
   engine: ['on'],
   settle: ['settled'],
   create_container: ['engine', 'on'],
