@@ -1,4 +1,7 @@
+import type { Generation } from '../catalogue/catalogue.ts';
 import { Inconclusive } from '../errors.ts';
+import type { Judgement } from '../judge/judgement.ts';
+import { sameMembers } from '../judge/sets.ts';
 import type { Aspect, NamespaceState } from '../observe/node.ts';
 import { destinationPort, options, type Rule, rulesOf } from '../observe/parse/iptables.ts';
 import { INGRESS_SANDBOX } from './agreement.ts';
@@ -56,6 +59,37 @@ export function rulesOnTheWay(state: NamespaceState, table: string, ...chains: r
     const before = texts.includes(jump) ? texts.slice(0, texts.indexOf(jump)) : [`without ${jump}`];
     return before.map((text) => `${chain} ${text}`);
   });
+}
+
+/**
+ * Judges how packets come to the rules of published ports on a node, and past them, one judgement for each table and step.
+ *
+ * @param host the node's own namespace, with its `rules`.
+ * @returns by what is judged, as in `ways into nat DOCKER-INGRESS`.
+ */
+export function waysIntoIngress(
+  host: NamespaceState,
+  { filterIngressJump: chain, mayPrecedeIngressJump }: Generation,
+): Record<string, Judgement> {
+  // To an address of the node, packets from elsewhere come through PREROUTING, the node's own through OUTPUT.
+  const entries = ['PREROUTING', 'OUTPUT'].map((from) => `${from} --dst-type LOCAL -j ${INGRESS_CHAIN}`);
+  // On to ingress_sbox they are forwarded: before that, only the administrator's own rules may drop them.
+  const allowed = ['FORWARD -j DOCKER-USER', ...mayPrecedeIngressJump.map((name) => `${chain} -j ${name}`)];
+  const met = rulesOnTheWay(host, 'filter', ...new Set(['FORWARD', chain]), INGRESS_CHAIN);
+  const lastOf = (table: string) => chainRules(host, table, INGRESS_CHAIN).slice(-1).map(ruleText);
+  return {
+    [`ways into nat ${INGRESS_CHAIN}`]: sameMembers(entries, jumpsTo(host, 'nat', INGRESS_CHAIN)),
+    [`ways into filter ${INGRESS_CHAIN}`]: sameMembers(
+      [`${chain} -j ${INGRESS_CHAIN}`],
+      jumpsTo(host, 'filter', INGRESS_CHAIN),
+    ),
+    [`rules before filter ${INGRESS_CHAIN}`]: sameMembers(
+      [],
+      met.filter((rule) => !allowed.includes(rule)),
+    ),
+    [`last rule of nat ${INGRESS_CHAIN}`]: sameMembers(['-j RETURN'], lastOf('nat')),
+    [`last rule of filter ${INGRESS_CHAIN}`]: sameMembers(['-j RETURN'], lastOf('filter')),
+  };
 }
 
 /** Packets that the rule of a published port has translated so far. */

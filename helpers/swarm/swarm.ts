@@ -4,7 +4,7 @@ import { Inconclusive, messageOf, Violation } from '../errors.ts';
 import type { CaptureOptions } from '../observe/capture.ts';
 import { Journal } from '../observe/journal.ts';
 import { type LogPlaces, LogReader } from '../observe/logs.ts';
-import { type Aspect, type NamespaceState, observeNode } from '../observe/node.ts';
+import { type Aspect, type NamespaceState, observeNode, readNode } from '../observe/node.ts';
 import type { Packet } from '../observe/parse/pcap.ts';
 import { Toolbox } from '../observe/shell.ts';
 import { Upstream } from '../observe/upstream.ts';
@@ -21,6 +21,7 @@ import {
 } from './agreement.ts';
 import { layCable, type Plug, type Wire } from './cable.ts';
 import { type CutOptions, cut, mend } from './cut.ts';
+import { inexact, type NodeTables } from './exactness.ts';
 import type { SwarmFacts, ToolboxFacts } from './facts.ts';
 import { unready, viewNodes } from './membership.ts';
 import { Node, UPLINK } from './node.ts';
@@ -709,6 +710,24 @@ export class Swarm {
     return { view, witnesses, problems: disagreements(view, witnesses) };
   }
 
+  /**
+   * Waits until the tables of every node that takes part hold what the running tasks need and nothing else, see {@link inexact}:
+   * what is on its way out has gone. For when all witnesses agree, see {@link Swarm.settled}, and no plain container is on an overlay.
+   *
+   * @returns how long it took (ms).
+   * @throws Violation with the timeline.
+   */
+  async cleared(bounds: Convergence): Promise<number> {
+    const problems = async () => {
+      const [view, tables] = await Promise.all([
+        viewSwarm(this.manager.api),
+        Promise.all(this.up.map((node) => tablesOf(node))),
+      ]);
+      return inexact(view, tables);
+    };
+    return converge('the tables of every node hold nothing but the running tasks', problems, bounds);
+  }
+
   async #witness(node: Node, view: SwarmView): Promise<NodeWitness> {
     const namespaces = await observeNode(node.toolbox, ['ipvs', 'rules'], ['lb_*', INGRESS_SANDBOX]);
     const dns: NodeWitness['dns'] = {};
@@ -742,4 +761,13 @@ export class Swarm {
     for (const { toolbox } of [...this.everyone, this.outsider]) toolbox.close();
     this.labLogs?.close();
   }
+}
+
+/** Reads all of a node's tables that `inexact` judges in one go. */
+async function tablesOf({ name, address, generation, toolbox }: Node): Promise<NodeTables> {
+  const namespaces = await readNode(toolbox, [
+    { which: ['lb_*', INGRESS_SANDBOX], aspects: ['ipvs', 'rules', 'links'] },
+    { which: ['[0-9]*-*'], aspects: ['forwarding', 'neighbours'] },
+  ]);
+  return { node: name, address, generation, namespaces };
 }

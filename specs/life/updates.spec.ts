@@ -213,6 +213,7 @@ test(
       },
       PROMISED.balancersFollowTasks,
     );
+    await swarm.cleared(PROMISED.nothingLeft);
     const client = await swarm.client();
     const samples = await client.probe({
       kind: 'http',
@@ -226,7 +227,7 @@ test(
 
 test(
   ...clause('LIFE-009', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence }) => {
-    const newPort = 8096;
+    const [newPort, failingPort] = [8096, 8097];
     const look = async () => {
       const client = await swarm.client();
       const [record, service, ports, names] = await Promise.all([
@@ -234,10 +235,10 @@ test(
         swarm.service('solo'),
         swarm.outsider.probe({
           kind: 'http',
-          to: [SOLO_PORT, newPort].map((port) => endpoint(swarm.manager.address, port)),
+          to: [SOLO_PORT, newPort, failingPort].map((port) => endpoint(swarm.manager.address, port)),
           timeoutMs: 2000,
         }),
-        client.addresses(['solo', 'only']),
+        client.addresses(['solo', 'only', 'never']),
       ]);
       const image = await swarm
         .node(first(service.tasks).node)
@@ -264,6 +265,12 @@ test(
     /** All that a rollback restores; how far the update is, and the address on a network that was left meanwhile, are no part of it. */
     const restored = ({ update: _, vips: { own: __, ...vips }, ...rest }: Look) => ({ ...rest, vips });
 
+    const published = (port: number) => ({
+      PublishedPort: port,
+      TargetPort: HTTP_PORT,
+      Protocol: 'tcp',
+      PublishMode: 'ingress',
+    });
     const original = await note('as deployed');
     const { Id: image } = await swarm.manager.api.getImage(original.image).inspect();
     // Everything that a rollback is said to restore is another now: image, port, networks and names.
@@ -278,9 +285,7 @@ test(
           .filter(({ Target }) => Target === front)
           .map(({ Target }) => ({ Target, Aliases: ['only'] })),
       },
-      EndpointSpec: {
-        Ports: [{ PublishedPort: newPort, TargetPort: HTTP_PORT, Protocol: 'tcp', PublishMode: 'ingress' }],
-      },
+      EndpointSpec: { Ports: [published(newPort)] },
     });
     await updated(swarm, 'solo', 'completed');
     const newer = await note('updated');
@@ -301,9 +306,14 @@ test(
       restored(newer),
     );
 
+    // What fails is its image; ports, networks and names had changed with it, and are restored, too.
     await swarm.update('solo', {
       UpdateConfig: { FailureAction: 'rollback' },
-      TaskTemplate: { ContainerSpec: { Image: 'swarmproof.invalid/no-such-image:1' } },
+      TaskTemplate: {
+        ContainerSpec: { Image: 'swarmproof.invalid/no-such-image:1' },
+        Networks: networks.map(({ Target }) => ({ Target, Aliases: ['never'] })),
+      },
+      EndpointSpec: { Ports: [published(failingPort)] },
     });
     await updated(swarm, 'solo', 'rollback_completed');
     expect(restored(await note('rolled back by a failure')), 'the service after a failed update').toEqual(

@@ -3,6 +3,9 @@ import {
   allAnswered,
   answerTo,
   converge,
+  EMBEDDED_DNS,
+  first,
+  HTTP_PORT,
   meanwhile,
   now,
   pass,
@@ -29,8 +32,21 @@ test(
 
     // What is left is one manager of three, which cannot decide anything: names, balancers and tasks are as they were told last.
     const answers: Record<string, Awaited<ReturnType<typeof answerTo>>> = {};
+    const onManager = first(vote.tasks.filter(({ node }) => node === m3.name));
+    const question = { name: 'vote', type: 'A' } as const;
+    const byName = {
+      kind: 'name',
+      server: EMBEDDED_DNS,
+      question,
+      port: HTTP_PORT,
+      intervalMs: 500,
+    } as const;
     const traffic = await meanwhile(
-      usersOf({ swarm, client, entries: [m3, w1] }, vote, VOTE_PORT),
+      {
+        ...usersOf({ swarm, client, entries: [m3, w1] }, vote, VOTE_PORT),
+        'client by name': client.sending(byName),
+        'task on the manager by name': swarm.inside(onManager).sending(byName),
+      },
       async () => {
         const started = now();
         await Promise.all([m1, m2].map((node) => node.endEngine('KILL')));
@@ -54,7 +70,7 @@ test(
     for (const [what, answer] of Object.entries(answers))
       judge(`request to ${what}`, refusedAs(NO_MAJORITY, answer));
     for (const [who, samples] of Object.entries(traffic))
-      judge(`requests of the ${who}`, allAnswered(samples, 100));
+      judge(`requests of the ${who}`, allAnswered(samples, who.endsWith('name') ? 20 : 100));
     judge('vote', sameMembers([vote.vips.front ?? 'none'], heard.get('vote') ?? []));
     judge(
       'tasks.vote',
@@ -66,11 +82,15 @@ test(
 
     await Promise.all([m1, m2].map((node) => node.startEngine()));
     const ready = await converge('all are ready', () => unreadyAnywhere(swarm), PROMISED.nodeBack);
+    // What was refused is done now, and serves.
     await swarm.scale('vote', 3);
+    await swarm.createNetwork({ name: 'later', also: {} });
+    await swarm.create(service('later', { on: ['m3', 'w1'], networks: ['later'] }));
     const settled = await swarm.settled(PROMISED.reunited);
     const after = await swarm.view();
     await evidence('with a quorum again', { times: { ready, settled }, after });
     expect(serviceIn(after, 'vote').tasks, 'tasks of vote').toHaveLength(3);
+    expect(serviceIn(after, 'later').tasks, 'tasks of a service that was created').toHaveLength(1);
   }),
 );
 

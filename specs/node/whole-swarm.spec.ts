@@ -3,16 +3,16 @@ import {
   allAnswered,
   converge,
   endpoint,
-  HTTP_PORT,
   identities,
+  now,
+  paceNow,
   sameMembers,
-  serviceIn,
+  servesEverywhere,
   unreadyAnywhere,
   viewNodes,
-  vipOf,
 } from '../../fixtures/domain.ts';
 import { governed, STORE_PORT, VOTE_PORT } from '../../fixtures/stacks.ts';
-import { clause, judge, startWith, test } from '../../fixtures/test.ts';
+import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(governed, { managers: 3, workers: 1 });
 
@@ -22,23 +22,29 @@ test(
     const ids = (await viewNodes(swarm.manager.api)).map(({ id, name }) => `${name} ${id}`);
     await Promise.all(swarm.nodes.map((node) => node.endEngine('TERM')));
     await Promise.all(swarm.nodes.map((node) => node.startEngine()));
+    const started = now();
 
     const ready = await converge('all are ready', () => unreadyAnywhere(swarm), PROMISED.swarmBack);
     const settled = await swarm.settled(PROMISED.reunited);
+    const whole = now() - started - PROMISED.reunited.holdMs;
+    await swarm.cleared(PROMISED.nothingLeft);
     const to = swarm.nodes.flatMap(({ address }) =>
       [VOTE_PORT, STORE_PORT].map((port) => endpoint(address, port)),
     );
     const view = await swarm.view();
-    const [mesh, vip] = await Promise.all([
+    const [mesh, answers] = await Promise.all([
       swarm.outsider.probe({ kind: 'http', to, count: 4, rounds: true }),
-      (await swarm.client()).probe({
-        kind: 'http',
-        to: endpoint(vipOf(serviceIn(view, 'vote'), 'front'), HTTP_PORT),
-        count: 8,
-      }),
+      servesEverywhere(swarm, view, 'vote', VOTE_PORT),
     ]);
     const nodes = await viewNodes(swarm.manager.api);
-    await evidence('before and after', { times: { ready, settled }, before, view, nodes, mesh, vip });
+    await evidence('before and after', {
+      times: { ready, settled, whole },
+      before,
+      view,
+      nodes,
+      mesh,
+      answers,
+    });
     judge(
       'nodes',
       sameMembers(
@@ -48,6 +54,9 @@ test(
     );
     judge('identities', sameMembers(identities(before), identities(view)));
     judge('requests to published ports', allAnswered(mesh, to.length * 4));
-    judge('requests to the virtual IP', allAnswered(vip, 8));
+    judge('answers that no task of vote gave', sameMembers([], answers.wrong));
+    expect(whole, 'ms from the start of all engines until all is well').toBeLessThan(
+      PROMISED.swarmBack.withinMs * (await paceNow()),
+    );
   }),
 );

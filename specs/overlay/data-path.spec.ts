@@ -3,9 +3,8 @@ import {
   atTheEdge,
   LARGE_ANSWER,
   type Link,
-  type NetworkView,
   networkIn,
-  networkOf,
+  ownAddress,
   type Packet,
   packetLine,
   sameMembers,
@@ -96,13 +95,6 @@ test(
     }
   }),
 );
-
-/** The address an interface was given on an overlay, not a virtual IP that it answers for; nothing where it is on another. */
-function ownAddress({ addresses }: Link, network: NetworkView): string | undefined {
-  return addresses.find(
-    ({ address, prefix }) => prefix < 32 && networkOf(address, [network]) === network.name,
-  )?.address;
-}
 
 /** What a packet on an uplink carries between two of these tasks, with who carries it; nothing for any other packet. */
 function carried({ ip, vxlan }: Packet, tasks: readonly TaskView[]): string[] {

@@ -70,6 +70,7 @@ async function stepped(
     },
     PROMISED.reunited,
   );
+  await swarm.cleared(PROMISED.nothingLeft);
   const view = await swarm.view();
   const requests = await servesEverywhere(swarm, view, 'vote', VOTE_PORT);
   await evidence(where, { what, took, view, requests });

@@ -1,20 +1,16 @@
 import {
-  chainRules,
   fileOf,
   HOST,
   HOST_SANDBOX,
-  INGRESS_CHAIN,
-  jumpsTo,
   lbNamespace,
   mountedNamespaces,
   namespaceBehind,
   namespaceOf,
   overlayNamespace,
-  rulesOnTheWay,
-  ruleText,
   sameMembers,
   tasksIn,
   viewSandboxes,
+  waysIntoIngress,
   withoutEpoch,
 } from '../../fixtures/domain.ts';
 import { voting } from '../../fixtures/stacks.ts';
@@ -81,32 +77,9 @@ test(
     await evidence('rules of the nodes', hosts);
 
     for (const [node, host] of Object.entries(hosts)) {
-      // To an address of the node, packets from elsewhere come through PREROUTING, the node's own through OUTPUT.
-      const entries = ['PREROUTING', 'OUTPUT'].map(
-        (chain) => `${chain} --dst-type LOCAL -j ${INGRESS_CHAIN}`,
-      );
-      const translating = jumpsTo(host, 'nat', INGRESS_CHAIN);
-      judge(`ways into nat ${INGRESS_CHAIN} on ${node}`, sameMembers(entries, translating), { node });
-
-      // On to ingress_sbox they are forwarded: before that, only the administrator's own rules may drop them.
-      const { filterIngressJump: chain, mayPrecedeIngressJump } = swarm.node(node).generation;
-      const passing = jumpsTo(host, 'filter', INGRESS_CHAIN);
-      const way = [`${chain} -j ${INGRESS_CHAIN}`];
-      judge(`ways into filter ${INGRESS_CHAIN} on ${node}`, sameMembers(way, passing), { node });
-      const allowed = [
-        'FORWARD -j DOCKER-USER',
-        ...mayPrecedeIngressJump.map((name) => `${chain} -j ${name}`),
-      ];
-      const met = rulesOnTheWay(host, 'filter', ...new Set(['FORWARD', chain]), INGRESS_CHAIN);
-      const others = met.filter((rule) => !allowed.includes(rule));
-      judge(`rules before filter ${INGRESS_CHAIN} on ${node}`, sameMembers([], others), { node });
-
-      for (const table of ['nat', 'filter']) {
-        const last = chainRules(host, table, INGRESS_CHAIN).slice(-1).map(ruleText);
-        judge(`last rule of ${table} ${INGRESS_CHAIN} on ${node}`, sameMembers(['-j RETURN'], last), {
-          node,
-        });
-      }
+      const judgements = waysIntoIngress(host, swarm.node(node).generation);
+      for (const [what, judgement] of Object.entries(judgements))
+        judge(`${what} on ${node}`, judgement, { node });
     }
   }),
 );
