@@ -20,7 +20,7 @@ export interface NodeTables {
  * What the tables of nodes hold that no running task needs, and where their overlays would send packets that are for one, by member;
  * empty when they are exact. Where `disagreements` asks whether what serves is there, this asks whether anything else is: a
  * balancer's rules that mark for nobody, IPVS services without such a rule, real servers of whatever weight that are no task,
- * and endpoints that are behind another node or gone. A node's namespace that is not there is not missed.
+ * and endpoints that are behind another node or gone. A balancer that is not there is not missed: `disagreements` tells of it.
  */
 export function inexact(view: SwarmView, tables: readonly NodeTables[]): string[] {
   return tables.flatMap((mine) =>
@@ -121,16 +121,18 @@ function overlayProblems(
   const state = mine.namespaces.find(
     ({ name }) => withoutEpoch(name, [network]) === overlayNamespace(network),
   );
-  if (!state) return [];
+  const tasksOn = (node: string) =>
+    view.services
+      .flatMap((service) => service.tasks)
+      .filter((task) => task.node === node)
+      .flatMap(({ addresses }) => addresses[network.name] ?? []);
+  if (!state) return tasksOn(mine.node).length > 0 ? [`${mine.node}: no namespace of ${network.name}`] : [];
   const due = all
     .filter(({ node }) => node !== mine.node)
     .flatMap((other) => {
       const balancer = other.namespaces.find(({ name }) => name === lbNamespace(network, other.generation));
-      const tasks = view.services
-        .flatMap((service) => service.tasks)
-        .filter(({ node }) => node === other.node);
       return [
-        ...tasks.flatMap(({ addresses }) => addresses[network.name] ?? []),
+        ...tasksOn(other.node),
         ...(balancer?.links ?? []).flatMap((link) => ownAddress(link, network) ?? []),
       ].map((address) => `${address} at ${other.address}`);
     });
