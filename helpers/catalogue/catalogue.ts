@@ -109,6 +109,8 @@ const Facts = z.strictObject({
   expireQuiescentTemplate: z.int().nullable(),
   /** HTTP status with which a subnet that is no CIDR block is refused. */
   malformedSubnetStatus: z.int(),
+  /** Whether a request for an overlay without IPv4 is refused; engines before know no such field and make one with IPv4. */
+  refusesOverlayWithoutIpv4: z.boolean(),
   /** Whether each record of an answer that is cut to size repeats the whole name, so that under a long one none may be left. */
   cutAnswersRepeatNames: z.boolean(),
   /** What a query for a foreign name gets if no server outside can be reached or answers. */

@@ -22,6 +22,11 @@ test(
     const ipam = (Config: object) => ({ IPAM: { Config: [Config] } });
     const ingress = { Ingress: true, ...ipam({ Subnet: '10.11.0.0/16', Gateway: '10.11.0.2' }) };
     const { id } = ingressNetwork(await swarm.view());
+    const ipv6Alone = {
+      EnableIPv4: false,
+      EnableIPv6: true,
+      ...ipam({ Subnet: 'fd00:15::/64' }),
+    };
 
     await refuses(
       [
@@ -61,6 +66,16 @@ test(
           status: 400,
           tells: ['10.13.0.0/28', 'range', '10.12.0.0/24'],
         },
+        ...(swarm.manager.generation.refusesOverlayWithoutIpv4
+          ? [
+              {
+                what: 'an overlay without IPv4',
+                ask: create('odd', ipv6Alone),
+                status: 400,
+                tells: ['IPv4 cannot be disabled in a Swarm scoped network'],
+              },
+            ]
+          : []),
       ],
       look,
       evidence,
