@@ -1,8 +1,9 @@
 import { sameMembers } from '../judge/sets.ts';
 import { ECHO_HEADERS, type Echo } from '../observe/packets.ts';
-import { VXLAN_PORT } from '../observe/parse/pcap.ts';
+import { type Packet, VXLAN_PORT } from '../observe/parse/pcap.ts';
 import { endpoint, failed, type HttpSample, type UdpSample } from '../observe/probe.ts';
 import type { NetworkOnNode } from './network.ts';
+import type { Node } from './node.ts';
 import { HTTP_PORT } from './services.ts';
 import type { Swarm } from './swarm.ts';
 import type { NetworkView, TaskView } from './view.ts';
@@ -167,4 +168,16 @@ export async function atTheEdge(
     ),
     transfers: Object.fromEntries((await Promise.all(transfers)).flat()),
   };
+}
+
+/** The ways between a node and the others, both ways, as {@link endsOf} writes them. */
+export function waysBetween(node: Pick<Node, 'name' | 'address'>, nodes: readonly Node[]): string[] {
+  return nodes
+    .filter(({ name }) => name !== node.name)
+    .flatMap(({ address }) => [`${node.address} > ${address}`, `${address} > ${node.address}`]);
+}
+
+/** Between which addresses packets passed, each way once. */
+export function endsOf(packets: readonly Packet[]): string[] {
+  return [...new Set(packets.map(({ ip }) => `${ip?.from} > ${ip?.to}`))];
 }

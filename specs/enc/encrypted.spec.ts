@@ -6,15 +6,14 @@ import {
   condition,
   destinationPort,
   endpoint,
+  endsOf,
   failed,
   first,
   HOST,
   HTTP_PORT,
   LARGE_ANSWER,
   marker,
-  type Node,
   networkIn,
-  type Packet,
   packetLine,
   rulesOf,
   type SecurityAssociation,
@@ -25,6 +24,7 @@ import {
   VXLAN_PORT,
   vxlanIds,
   vxlanPayload,
+  waysBetween,
 } from '../../fixtures/domain.ts';
 import { overlays } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
@@ -77,7 +77,7 @@ test(
     for (const node of swarm.nodes) {
       const seen = packets[node.name] ?? [];
       const where = { node: node.name };
-      const ways = between(node, swarm.nodes);
+      const ways = waysBetween(node, swarm.nodes);
       judge('ESP packets, by their ends', sameMembers(ways, endsOf(seen.filter(({ esp }) => esp))), where);
       const clear = seen.filter(({ vxlan }) => vxlan?.vni === secretVni);
       judge('packets in clear of the encrypted network', sameMembers([], clear.map(packetLine)), where);
@@ -88,18 +88,6 @@ test(
     }
   }),
 );
-
-/** The ways between a node and the others, both ways, as {@link endsOf} writes them. */
-function between(node: Node, nodes: readonly Node[]): string[] {
-  return nodes
-    .filter(({ name }) => name !== node.name)
-    .flatMap(({ address }) => [`${node.address} > ${address}`, `${address} > ${node.address}`]);
-}
-
-/** Between which addresses packets passed, each way once. */
-function endsOf(packets: readonly Packet[]): string[] {
-  return [...new Set(packets.map(({ ip }) => `${ip?.from} > ${ip?.to}`))];
-}
 
 test(
   ...clause('ENC-002', async ({ swarm, evidence }) => {

@@ -3,6 +3,7 @@ import {
   askEveryNode,
   carries,
   endpoint,
+  endsOf,
   failed,
   first,
   HTTP_PORT,
@@ -20,6 +21,7 @@ import {
   serviceIn,
   VXLAN_PORT,
   vxlanIds,
+  waysBetween,
 } from '../../fixtures/domain.ts';
 import { VOTE_PORT, voting } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
@@ -69,7 +71,7 @@ test(
     // From before the network is made: what it sends first must not be in the clear either.
     const secret = await swarm.uplinks(filter, async () => {
       await swarm.createNetwork(network('mesh', { Ingress: true, Options: { encrypted: '' } }));
-      // A task on every node: only that brings a new ingress network there for certain (OVERLAY-012).
+      // A task on every node: only that brings a new ingress network there for certain (REG-041).
       await swarm.create(service('vote', { replicas: 'global', publish: VOTE_PORT }));
       await swarm.settled();
       return traffic();
@@ -91,17 +93,12 @@ test(
         lines(secret.packets, (packet) => carries(packet, text.ingress)),
       ),
     );
-    const peers = swarm.workers.map(({ address }) => address);
-    const ends = (secret.packets[swarm.manager.name] ?? [])
-      .filter(({ esp }) => esp)
-      .map(({ ip }) => ip?.to ?? 'none');
-    judge(
-      'nodes the manager sends ESP to',
-      sameMembers(
-        peers,
-        [...new Set(ends)].filter((address) => address !== swarm.manager.address),
-      ),
-    );
+    for (const node of swarm.nodes) {
+      const sealed = (secret.packets[node.name] ?? []).filter(({ esp }) => esp);
+      judge('ESP packets, by their ends', sameMembers(waysBetween(node, swarm.nodes), endsOf(sealed)), {
+        node: node.name,
+      });
+    }
     expect(
       lines(secret.packets, (packet) => packet.vxlan !== undefined && carries(packet, text.front)).length,
       'packets of an ordinary overlay in which its text can be read',

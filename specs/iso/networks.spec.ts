@@ -75,11 +75,15 @@ test(
       ]);
       await evidence(`${service.name} asked from another network and from its own`, { outside, inside });
       const resolving = (seen: typeof outside) => seen.resolved.filter((one) => one.addresses.length > 0);
+      const own = (one: { addresses: string[] }) =>
+        one.addresses.every((address) => addresses.includes(address));
       judge(
         `names of ${service.name} that its own network knows`,
         sameMembers(
           names,
-          resolving(inside).map(({ name }) => name),
+          resolving(inside)
+            .filter(own)
+            .map(({ name }) => name),
         ),
       );
       judge(
@@ -98,7 +102,8 @@ test(
         `addresses of ${service.name} that are reached from another network`,
         sameMembers(
           [],
-          outside.samples.filter((one) => !failed(one)).map(({ to }) => to),
+          // A connection that stands and then tells nothing has reached somebody, too.
+          outside.samples.filter((one) => !failed(one) || one.phase !== 'connect').map(({ to }) => to),
         ),
       );
     }
@@ -148,19 +153,17 @@ test(
     const leaving = (label: string) => packets.filter((packet) => carries(packet, label)).map(packetLine);
     const queries = { inner: leaving(asked.inner), client: leaving(asked.client) };
     const reached = await Promise.all(
-      [task, client].map((from) =>
+      [client, ...inner.tasks].map((from) =>
         swarm.inside(from).probe({ kind: 'http', to: outside, timeoutMs: OURS.connectMs }),
       ),
     );
     await evidence('asked of the outside', { answers, queries, reached });
-    judge('queries of an internal network that leave the engine', sameMembers([], queries.inner));
-    expect(queries.client.length, 'queries of an ordinary network that leave the engine').toBeGreaterThan(0);
-    const [[fromInner] = [], [fromClient] = []] = reached;
+    const [[fromClient] = [], ...fromInner] = reached;
     expect(fromClient && !failed(fromClient), 'a host outside answers an ordinary network').toBe(true);
     expect(
-      fromInner && failed(fromInner) && fromInner.error,
-      'a host outside, from an internal network',
-    ).toBe('unreachable');
+      fromInner.flat().map((sample) => (failed(sample) ? sample.error : 'answered')),
+      'a host outside, from each task of an internal network',
+    ).toEqual(inner.tasks.map(() => 'unreachable'));
 
     // Between its own tasks nothing is missing: names, virtual IP, and the way to the other node.
     for (const from of inner.tasks) {
@@ -179,5 +182,9 @@ test(
         node: from.node,
       });
     }
+
+    // Last, since a known defect is in this alone.
+    expect(queries.client.length, 'queries of an ordinary network that leave the engine').toBeGreaterThan(0);
+    judge('queries of an internal network that leave the engine', sameMembers([], queries.inner));
   }),
 );

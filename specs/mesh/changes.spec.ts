@@ -2,26 +2,18 @@ import { OURS, PROMISED } from '../../fixtures/bounds.ts';
 import {
   answeredBy,
   askEveryNode,
-  chainRules,
   complaint,
-  destinationPort,
   endpoint,
   failed,
-  HOST,
   HTTP_PORT,
   hostNamesOf,
-  INGRESS_CHAIN,
-  ingressSandbox,
-  jumpsTo,
   meanwhile,
   removeAndStop,
-  ruleText,
-  type Swarm,
   sameMembers,
   service,
   serviceIn,
-  sourcePort,
   strictRotation,
+  tracesOfPort,
   watch,
   wrongOnEach,
 } from '../../fixtures/domain.ts';
@@ -36,7 +28,7 @@ test(
     await watch(
       'no node knows the port any more',
       {
-        look: () => traces(swarm, VOTE_PORT),
+        look: () => tracesOfPort(swarm, VOTE_PORT),
         wrong: (seen) =>
           wrongOnEach(seen, ({ answers, rules, listeners, marks, ipvs }) => [
             ...complaint('requests', sameMembers(['refused in connect'], [...new Set(answers)])),
@@ -76,31 +68,6 @@ test(
     );
   }),
 );
-
-/** All that a node can show of a published port: answers from outside and from itself, rules, sockets, and what IPVS has. */
-async function traces(swarm: Swarm, port: number) {
-  const asked = await askEveryNode(swarm, port, { timeoutMs: OURS.connectMs });
-  return swarm.everywhere(async (node) => {
-    const [itself, host, sandbox, listeners] = await Promise.all([
-      node.vantage.probe({ kind: 'http', to: `127.0.0.1:${port}`, timeoutMs: OURS.connectMs }),
-      node.namespace(HOST, ['rules']),
-      ingressSandbox(node, ['rules', 'ipvs']),
-      node.listeners(),
-    ]);
-    const rules = ['nat', 'filter'].flatMap((table) =>
-      chainRules(host, table, INGRESS_CHAIN).filter((rule) =>
-        [destinationPort(rule), sourcePort(rule)].some((one) => one?.value === String(port)),
-      ),
-    );
-    return {
-      answers: answeredBy([...(asked[node.name] ?? []), ...itself]),
-      rules: rules.map(ruleText),
-      listeners: listeners.filter((one) => one.port === port).map(({ processes }) => processes.join()),
-      marks: jumpsTo(sandbox, 'mangle', 'MARK'),
-      ipvs: (sandbox.ipvs ?? []).map((one) => JSON.stringify(one)),
-    };
-  });
-}
 
 test(
   ...clause('MESH-016', { disturbs: true, limitMs: 300_000 }, async ({ swarm, evidence }) => {

@@ -100,6 +100,10 @@ test(
         ),
         where,
       );
+      const six = ipvs.flatMap((one) =>
+        one.kind === 'fwmark' && one.family === 'ipv6' ? [`FWM ${one.fwmark}`] : [],
+      );
+      judge('IPVS services of IPv6, with or without servers', sameMembers([], six), where);
       judge(
         'tasks that answer on the virtual IP',
         sameMembers(hostNamesOf(pair), answeredBy(samples)),

@@ -15,6 +15,7 @@ import {
   ingressNetwork,
   ingressSandbox,
   jumpsTo,
+  markOfPort,
   meshServices,
   ruleText,
   type ServiceView,
@@ -80,6 +81,13 @@ test(
         ...jumpsTo(sandbox, 'mangle', 'MARK').filter((rule) => rule.includes(`--dport ${PUBLISHED.hosted} `)),
       ];
       judge(`rules of the mesh for the port on ${node}`, sameMembers([], rules), { node });
+      const marks = meshServices(view).flatMap(({ ports }) => ports.map((port) => markOfPort(sandbox, port)));
+      const balancing = (sandbox.ipvs ?? []).map((one) => (one.kind === 'fwmark' ? one.fwmark : one.kind));
+      judge(
+        `IPVS services of the mesh on ${node}`,
+        sameMembers([...new Set(marks)].map(String), balancing.map(String)),
+        { node },
+      );
       const servers = (sandbox.ipvs ?? []).flatMap((one) => one.realServers.map(({ address }) => address));
       judge(`real servers of the mesh on ${node}`, sameMembers(balanced, servers), { node });
     }
@@ -122,11 +130,11 @@ test(
 
 test(
   ...clause('PORT-005', { disturbs: true }, async ({ swarm, evidence }) => {
-    // `hosted` has the port on w1 already, so of the two nodes that `late` may use one is free.
+    // `hosted` has the port on both workers already, so of the three nodes one is free.
+    const replicas = swarm.nodes.length + 1;
     const late = service('late', {
-      replicas: 3,
+      replicas,
       publish: [{ published: PUBLISHED.hosted, target: HTTP_PORT, mode: 'host' }],
-      on: ['m1', 'w1'],
     });
     await swarm.create(late);
     const waiting = (nodes: readonly string[], reason: RegExp) => (records: readonly TaskRecord[]) => {
@@ -135,7 +143,7 @@ test(
       const run = shall.filter(({ state }) => state === 'running').map(({ node }) => node);
       return [
         ...complaint('nodes with a running task', sameMembers(nodes, run)),
-        ...complaint('tasks that wait', sameMembers([`${3 - nodes.length}`], [`${pending.length}`])),
+        ...complaint('tasks that wait', sameMembers([`${replicas - nodes.length}`], [`${pending.length}`])),
         ...pending
           .filter(({ error }) => !reason.test(error ?? ''))
           .map(({ id, error }) => `${id} waits: ${error}`),
@@ -152,14 +160,14 @@ test(
         { ...OURS.taskReplaced, holdMs: PROMISED.taskWaitsMs },
       );
     await settle(
-      'one task runs, two wait for a node',
-      waiting(['m1'], /host-mode port already in use on 2 nodes/),
+      'one task runs, three wait for a node',
+      waiting(['m1'], /host-mode port already in use on 3 nodes/),
     );
 
     await swarm.remove('hosted');
     await settle(
-      'one of them runs where the port was set free',
-      waiting(['m1', 'w1'], /host-mode port already in use on 2 nodes/),
+      'two of them run where the port was set free',
+      waiting(['m1', 'w1', 'w2'], /host-mode port already in use on 3 nodes/),
     );
     const running = await swarm.service('late');
     const seen = await askEveryNode(swarm, PUBLISHED.hosted, { count: REQUESTS });

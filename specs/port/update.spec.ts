@@ -6,11 +6,12 @@ import {
   HTTP_PORT,
   hostNamesOf,
   sameMembers,
+  tracesOfPort,
   watch,
   wrongOnEach,
 } from '../../fixtures/domain.ts';
 import { voting } from '../../fixtures/stacks.ts';
-import { clause, judge, startWith, test } from '../../fixtures/test.ts';
+import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(voting);
 
@@ -21,7 +22,10 @@ test(
   ...clause('PORT-007', { disturbs: true }, async ({ swarm, evidence }) => {
     const before = await swarm.service('client');
     judge('virtual IPs before', sameMembers(['front'], Object.keys(before.vips)));
-    await evidence('answers before', await askEveryNode(swarm, LATE_PORT));
+    const unpublished = await askEveryNode(swarm, LATE_PORT);
+    await evidence('answers before', unpublished);
+    for (const [node, samples] of Object.entries(unpublished))
+      judge('answers before', sameMembers(['refused in connect'], answeredBy(samples)), { node });
 
     const publish = async (
       ports: readonly object[],
@@ -49,6 +53,9 @@ test(
           after.ports.map((one) => `${one.protocol} ${one.published}->${one.target} ${one.mode}`),
         ),
       );
+      const { spec } = await swarm.record('client');
+      const specified = (spec.EndpointSpec as { Ports?: object[] } | undefined)?.Ports ?? [];
+      expect(specified, 'ports of the specification').toEqual(ports);
       judge('networks with a virtual IP', sameMembers(vips, Object.keys(after.vips)));
       judge(
         'the virtual IP on the overlay',
@@ -78,5 +85,21 @@ test(
     );
     await publish([], ['front'], () => ['refused in connect']);
     await swarm.settled();
+    await watch(
+      'no node has anything of the port any more',
+      {
+        look: () => tracesOfPort(swarm, LATE_PORT),
+        wrong: (seen) =>
+          wrongOnEach(seen, ({ answers, rules, listeners }) => [
+            ...complaint('requests', sameMembers(['refused in connect'], [...new Set(answers)])),
+            ...complaint('rules', sameMembers([], rules)),
+            ...complaint('sockets', sameMembers([], listeners)),
+          ]),
+        keep: (seen) => evidence('traces of the port in the end', seen),
+      },
+      PROMISED.portCloses,
+    );
+    // The sandbox of the mesh serves another port: of this one it has no mark and no IPVS service.
+    await swarm.cleared(PROMISED.nothingLeft);
   }),
 );

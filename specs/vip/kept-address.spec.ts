@@ -146,9 +146,11 @@ test(
       const [answer = 'nobody'] = answeredBy(
         await asker.probe({ kind: 'http', to: endpoint(vip, HTTP_PORT), timeoutMs: OURS.connectMs }),
       );
-      const heard = (await asker.addresses(['kept'])).get('kept') ?? [];
+      const heard = await asker.addresses(['kept', 'tasks.kept']);
+      const own = tasks.map(({ addresses }) => addresses.narrow ?? 'none');
       return [
-        ...complaint('the name', sameMembers([vip], heard)),
+        ...complaint('the name', sameMembers([vip], heard.get('kept') ?? [])),
+        ...complaint('the name of its tasks', sameMembers(own, heard.get('tasks.kept') ?? [])),
         ...complaint('who answers', sameMembers(hostNamesOf({ name: 'kept', tasks }), [answer])),
       ];
     };
