@@ -41,6 +41,9 @@ async function updated(swarm: Swarm, name: string, end: string): Promise<void> {
 
 test(
   ...clause('LIFE-006', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence }) => {
+    // Two pauses between three tasks; with two there would be one.
+    await swarm.scale('records', 3);
+    await swarm.settled();
     const before = await swarm.view();
     const [web, records] = [serviceIn(before, 'web'), serviceIn(before, 'records')];
     assume('how web is updated', {
