@@ -11,6 +11,8 @@ export interface Sandbox {
   id: string;
   /** SandboxKey: a path on the node. */
   key: string;
+  /** Its address by the name of its network; docker_gwbridge is none that the engine tells of. */
+  addresses: Record<string, string>;
 }
 
 /** File of the namespace that containers on the host's own network share: none of a sandbox (moby daemon/libnetwork/osl). */
@@ -27,7 +29,16 @@ export async function viewSandboxes(api: Docker): Promise<Sandbox[]> {
         SandboxID: string;
         SandboxKey: string;
       };
-      return { container: Id, name: Name.replace(/^\//, ''), pid: State.Pid, id: SandboxID, key: SandboxKey };
+      return {
+        container: Id,
+        name: Name.replace(/^\//, ''),
+        pid: State.Pid,
+        id: SandboxID,
+        key: SandboxKey,
+        addresses: Object.fromEntries(
+          Object.entries(NetworkSettings.Networks).map(([network, { IPAddress }]) => [network, IPAddress]),
+        ),
+      };
     }),
   );
 }

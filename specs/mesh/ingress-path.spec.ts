@@ -13,6 +13,7 @@ import {
   jumpsTo,
   meshServices,
   networkOf,
+  pairs,
   ruleText,
   sameMembers,
   serviceIn,
@@ -164,9 +165,13 @@ test(
         const given = Object.keys(task.addresses);
         judge(`attachments of ${task.containerName}`, sameMembers(attached, given), { node });
 
-        const sandbox = fileOf(
-          sandboxes.find(({ container }) => container === task.container)?.key ?? 'none',
+        const container = sandboxes.find(({ container }) => container === task.container);
+        judge(
+          `addresses of ${task.containerName}, as its engine tells them`,
+          sameMembers(pairs(task.addresses), pairs(container?.addresses ?? {})),
+          { node },
         );
+        const sandbox = fileOf(container?.key ?? 'none');
         const own = { ...task.addresses, [bridge.name]: bridge.endpoints[`gateway_${sandbox}`] ?? 'none' };
         const expected = networks
           .filter(({ name }) => own[name])
@@ -178,10 +183,12 @@ test(
       }
 
       // A published packet comes in by one and goes on by the other; ingress also holds virtual IPs there.
-      const ways = linksIn(INGRESS_SANDBOX).map((link) => link.networks.join('+'));
-      judge(`interfaces of ingress_sbox on ${node}`, sameMembers([ingress.name, bridge.name], ways), {
-        node,
-      });
+      const ways = linksIn(INGRESS_SANDBOX).map(({ link, networks }) => `${link} in ${networks.join('+')}`);
+      judge(
+        `interfaces of ingress_sbox on ${node}`,
+        sameMembers([`eth0 in ${ingress.name}`, `eth1 in ${bridge.name}`], ways),
+        { node },
+      );
     }
   }),
 );

@@ -5,6 +5,7 @@ import {
   assume,
   awake,
   type Balancer,
+  clockAt,
   complaint,
   converge,
   ECHO_PORT,
@@ -18,8 +19,10 @@ import {
   networkIn,
   now,
   OWN_PORTS,
+  pass,
   sameMembers,
   serviceIn,
+  since,
   strictRotation,
   taskOnEachNode,
   vipOf,
@@ -30,6 +33,10 @@ import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(virtualIps);
 
+/** A held connection carries so many lines at least, and one so often. */
+const LINES = 200;
+const EVERY_MS = 75;
+
 test(
   ...clause('VIP-017', { disturbs: true }, async ({ swarm, evidence }) => {
     const view = await swarm.view();
@@ -39,7 +46,9 @@ test(
     // Two connections, so that each task has one: whichever task is stopped later, one of them is none of its business.
     const to = endpoint(vip, ECHO_PORT);
     const fresh: Record<string, string[]> = {};
+    let rescaledAt = Number.POSITIVE_INFINITY;
     const rescale = async () => {
+      const begun = now();
       for (const replicas of [4, 3]) {
         await swarm.scale('two', replicas);
         const wrong = async () => {
@@ -64,10 +73,12 @@ test(
           client,
         );
       }
+      rescaledAt = await clockAt(client);
+      await pass(OURS.afterwardsMs + Math.max(0, LINES * EVERY_MS - (now() - begun)));
     };
-    const held = client.sending({ kind: 'hold', to, count: 2, ms: 170_000, everyMs: 100 });
+    const held = client.sending({ kind: 'hold', to, count: 2, ms: 170_000, everyMs: EVERY_MS });
     const { samples } = await meanwhile({ samples: held }, rescale, (seen) =>
-      evidence('connections', { ...seen, fresh }),
+      evidence('connections', { ...seen, fresh, rescaledAt }),
     );
     const left = hostNamesOf(await swarm.service('two'));
     await evidence('tasks that are left', left);
@@ -76,8 +87,17 @@ test(
     judge('tasks that took the connections', sameMembers(hostNamesOf(two), connections.map(first)), client);
     const lasting = connections.filter((echoes) => left.includes(first(echoes)));
     first(lasting);
-    for (const echoes of lasting)
+    const late = echoedBy(since(samples, rescaledAt)).flat();
+    for (const echoes of lasting) {
       judge('who answered on one connection', sameMembers([first(echoes)], [...new Set(echoes)]), client);
+      expect(late, 'who answered on the connections after the last change').toContain(first(echoes));
+      const enough = echoes.length >= LINES;
+      assume('lines on one connection', {
+        ok: enough,
+        expected: `at least ${LINES}`,
+        seen: String(echoes.length),
+      });
+    }
   }),
 );
 
