@@ -4,6 +4,7 @@ import {
   complaint,
   converge,
   endpoint,
+  first,
   HTTP_PORT,
   holdersOfAddresses,
   hostNamesOf,
@@ -58,7 +59,12 @@ test(
     const vip = vipOf(before.service, 'front');
     /** From the client's node by its IPVS, which goes round: two in a row meet both tasks, once two serve. */
     const ask = async () => {
-      const request = { kind: 'http', to: endpoint(vip, HTTP_PORT), count: 2, timeoutMs: OURS.connectMs } as const;
+      const request = {
+        kind: 'http',
+        to: endpoint(vip, HTTP_PORT),
+        count: 2,
+        timeoutMs: OURS.connectMs,
+      } as const;
       return answeredBy(await client.probe(request));
     };
     for (const task of before.service.tasks) {
@@ -79,7 +85,7 @@ test(
       }).finally(() => evidence(`answers while ${containerName} was replaced`, meanwhile));
       // Of two requests one may meet the task that died, or its successor before that listens; the other is the survivor's turn.
       const unserved = meanwhile.filter((answers) => !answers.includes(survivor));
-      expect(meanwhile, `answers while ${containerName} was replaced`).not.toEqual([]);
+      first(meanwhile);
       judge(
         `answers without ${survivor} while ${containerName} was replaced`,
         sameMembers(
