@@ -192,7 +192,8 @@ function serverProblems(
   return differs(`${where}: real servers of ${service.name}`, tasks, serving);
 }
 
-function differs(what: string, expected: readonly string[], seen: readonly string[]): string[] {
+/** What is wrong if these are not the same members, in one line; nothing if they are. */
+export function differs(what: string, expected: readonly string[], seen: readonly string[]): string[] {
   // Sorted: the same state must read the same each time, or a timeline of it grows for nothing.
   const judgement = sameMembers(expected.toSorted(), seen.toSorted());
   return judgement.ok ? [] : [`${what}: expected ${judgement.expected}, saw ${judgement.seen}`];

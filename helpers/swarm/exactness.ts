@@ -1,9 +1,8 @@
 import type { Generation } from '../catalogue/catalogue.ts';
-import { sameMembers } from '../judge/sets.ts';
 import type { NamespaceState } from '../observe/node.ts';
 import type { Link } from '../observe/parse/ip-address.ts';
 import { destination, destinationPort, protocol, rulesOf, setMark } from '../observe/parse/iptables.ts';
-import { lbNamespace, markOfPort, markOfVip, overlayNamespace, withoutEpoch } from './agreement.ts';
+import { differs, lbNamespace, markOfPort, markOfVip, overlayNamespace, withoutEpoch } from './agreement.ts';
 import { type NetworkView, networkOf, type ServiceView, type SwarmView } from './view.ts';
 
 /** What the tables of one node hold. */
@@ -149,9 +148,4 @@ function overlayProblems(
       .map(({ mac, node }) => `${mac} at ${node}`),
   ];
   return differs(`${mine.node}: endpoints of ${network.name} on other nodes`, due, told);
-}
-
-function differs(what: string, expected: readonly string[], seen: readonly string[]): string[] {
-  const judgement = sameMembers(expected.toSorted(), seen.toSorted());
-  return judgement.ok ? [] : [`${what}: expected ${judgement.expected}, saw ${judgement.seen}`];
 }
