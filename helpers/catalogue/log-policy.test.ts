@@ -1,22 +1,81 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { engineTells, unexplained } from '../judge/logs.ts';
+import { loadCatalogue } from './catalogue.ts';
 import { loadLogPolicy } from './log-policy.ts';
 
 const policy = loadLogPolicy('26.1.5');
+const CALM = { clause: 'VIP-015', hurt: false };
+/** What is left of an engine's lines. */
+const left = (lines: readonly string[], meanwhile = CALM, of = policy) =>
+  unexplained(of, 'engine', lines, meanwhile);
 
 test('whatever the kernel warns of counts; what the lab says on the same console does not', () => {
   const splat =
     '[  144.111198] WARNING: CPU: 1 PID: 812 at net/netfilter/ipvs/ip_vs_core.c:100 ip_vs_in+0x1/0x2';
-  assert.deepEqual(unexplained(policy, 'kernel', [splat]), [splat]);
+  assert.deepEqual(unexplained(policy, 'kernel', [splat], CALM), [splat]);
   const lab = 'WARN[2026-11-24T15:44:56.758030719Z] cleaning up after shim disconnected';
-  assert.deepEqual(unexplained(policy, 'kernel', [lab]), []);
+  assert.deepEqual(unexplained(policy, 'kernel', [lab], CALM), []);
 });
 
-test('what an engine dies of counts, and nothing milder', () => {
+test('what an engine dies of and what it calls an error counts, and nothing milder', () => {
   const said = (level: string) => `time="2026-11-23T00:00:00Z" level=${level} msg="something new"`;
-  const lines = [said('info'), said('warning'), said('error'), said('fatal'), 'panic: runtime error'];
-  assert.deepEqual(unexplained(policy, 'engine', lines), lines.slice(3));
+  const deaths = ['panic: runtime error', 'failed to start daemon: no', 'node: the engine ended with 2'];
+  const lines = [said('info'), said('warning'), said('error'), said('fatal'), ...deaths];
+  assert.deepEqual(left(lines), lines.slice(2));
+});
+
+test('a warning counts where it tells that networking state is not what it should be', () => {
+  const peer = (why: string) =>
+    `time="2026-11-30T04:50:07.024463329Z" level=warning msg="Peer add operation failed" error="could not add neighbor entry for nid:upwfbbcm3h8mmu2aujaj1xqd1 eid:0b4681e1136cdfe4b564ee54cd9a1374be36c9915bc8465f25793ba7dccf122e into the sandbox:${why}"`;
+  const known = 'Search neighbor failed for IP 10.0.0.12, mac 02:42:0a:00:00:0c, present in db:';
+  const lines = [peer(`${known}true`), peer(`${known}false`), peer('no such device')];
+  assert.deepEqual(left(lines), lines.slice(1));
+});
+
+test('what a healthy engine calls an error is explained, and the like of it is not', () => {
+  const bulk = (end: string) =>
+    `time="2026-11-29T19:26:03.624509312Z" level=error msg="Bulk sync to node 12c06b6268d4 ${end}"`;
+  assert.deepEqual(left([bulk('timed out'), bulk('was refused')]), [bulk('was refused')]);
+  // Recorded in DNS-020: names that go with a network; the same of another cause would be news.
+  const gone = (err: string) =>
+    `time="2026-11-24T19:09:43.379166769Z" level=error msg="failed removing service binding for 2bc8f3d4157fbc5372aa87aff8dc1326f73aa230839735c59b3066b1e7442b04 epRec:{web.2.7beamey1sbty353n5422f5yaj web dzzr1lhznc972s5ec146o49fk 10.0.3.2 10.0.3.11 [] [depot] [0b4f5b83336a] false} err:${err}"`;
+  const lines = [gone('network zmf2lz2q7cxefe6m2av6njqon not found'), gone('invalid address')];
+  assert.deepEqual(left(lines), lines.slice(1));
+});
+
+test('what goes with a broken node is explained where a clause broke one, and nowhere else', () => {
+  const lines = [
+    'time="2026-11-30T04:46:03.743778750Z" level=error msg="agent: session failed" backoff=300ms error="rpc error: code = Unavailable desc = connection error: desc = \\"transport: Error while dialing: dial tcp 192.168.83.11:2377: connect: connection refused\\"" module=node/agent node.id=irdv2so6bgpa0gety0q5bpw4s',
+    'node: the engine ended with 0',
+  ];
+  assert.deepEqual(left(lines), lines);
+  assert.deepEqual(left(lines, { clause: 'NODE-006', hurt: true }), []);
+});
+
+test('what nobody has explained is let pass in its clause until its day, and counts from then on', () => {
+  const said = (day: string) =>
+    `time="${day}T05:25:14.556Z" level=error msg="Failed to delete real server 10.0.2.3 for vip 10.0.2.2 fwmark 257 in sbox lb_6j95 (lb-fron): no such process"`;
+  const lines = [said('2026-11-30'), said('2026-12-31')];
+  assert.deepEqual(left(lines, { clause: 'NODE-005', hurt: true }), lines.slice(1));
+  assert.deepEqual(left(lines), lines);
+});
+
+test('an exception ends with the engine version that needs it no more', () => {
+  const line =
+    'time="2026-11-29T21:48:53.323299034Z" level=error msg="Unexpected update table event for 02d6884f2266b856e703917980e5231b711f7d08b322af9b8d59706b09a17349 epRec:{ingress-endpoint   <nil> 10.0.0.3 [] [] [] true {} 0}"';
+  const meanwhile = { clause: 'ENC-005', hurt: false };
+  assert.deepEqual(left([line], meanwhile, loadLogPolicy('20.10.24')), []);
+  assert.deepEqual(left([line], meanwhile), [line]);
+});
+
+test('the clauses that exceptions name are in the catalogue', () => {
+  const known = loadCatalogue();
+  const named = loadLogPolicy('20.10.24').exceptions.flatMap(({ during = [] }) => during);
+  assert.deepEqual(
+    named.filter((name) => name !== 'hurt' && !known.has(name)),
+    [],
+  );
 });
 
 test('a member that gossip or its manager takes for lost tells of a stall; a suspicion that was refuted does not', () => {
@@ -29,6 +88,7 @@ test('a member that gossip or its manager takes for lost tells of a stall; a sus
     'time="2026-11-28T13:24:19.112566787Z" level=warning msg="memberlist: Refuting a suspect message (from: f55c10cfaf42)"',
   ];
   assert.deepEqual(engineTells(policy, 'stalls', [...lost, ...harmless]), lost);
+  assert.deepEqual(left([...lost, ...harmless]), [], 'and is held against the lab alone');
 });
 
 test('a task that is taken in although it is known already is a symptom; one that has gone already is none', () => {
@@ -37,5 +97,5 @@ test('a task that is taken in although it is known already is a symptom; one tha
   const gone =
     'time="2026-11-29T14:54:29.900007735Z" level=warning msg="rmServiceBinding 27eb37a08f18571fab46688adfb6e105ee8f3876aaa1224e6bbd6071f8abdfd2 possible transient state ok:false entries:0 set:false "';
   assert.deepEqual(engineTells(policy, 'symptoms', [gone, again]), [again]);
-  assert.deepEqual(unexplained(policy, 'engine', [again]), []);
+  assert.deepEqual(left([again]), []);
 });

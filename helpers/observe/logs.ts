@@ -1,5 +1,5 @@
 import fs from 'node:fs/promises';
-import { Inconclusive } from '../errors.ts';
+import { Inconclusive, messageOf } from '../errors.ts';
 import { exchange } from '../transcript/transcript.ts';
 import { quote, Shell } from './shell.ts';
 
@@ -37,7 +37,7 @@ export class LogReader {
    * What was logged since the last call; the first call gives the kernel's lines since the guest was restored,
    * and all there is of the nodes.
    *
-   * @throws Inconclusive (observer) when a log cannot be read.
+   * @throws Inconclusive (observer) when a log cannot be read, if only that of one node.
    */
   async fresh(): Promise<LogLines> {
     return exchange('logs', 'what is new', () => this.#fresh());
@@ -45,15 +45,18 @@ export class LogReader {
 
   async #fresh(): Promise<LogLines> {
     const { kernel, shell, engines } = this.#places;
-    const whole = await fs.readFile(kernel, 'utf8');
+    const whole = await fs.readFile(kernel, 'utf8').catch((error: unknown) => {
+      throw new Inconclusive('observer', `the kernel's log could not be read: ${messageOf(error)}`);
+    });
     this.#shell ??= await Shell.onConsole(shell);
     const files = Object.entries(engines);
     const script = files
-      .map(([, file]) => `echo '@@'; tail -c +${(this.#read.get(file) ?? 0) + 1} ${quote(file)}`)
-      .join('; ');
+      .map(([, file]) => `printf '\\n@@\\n'; tail -c +${(this.#read.get(file) ?? 0) + 1} ${quote(file)}`)
+      .join(' && ');
     const { text, status } = await this.#shell.run(script, READ_LIMIT_MS);
-    if (status !== 0) throw new Inconclusive('observer', `the nodes' logs could not be read: ${text.trim()}`);
-    const parts = text.split(/^@@\n/m).slice(1);
+    const parts = text.split('\n@@\n').slice(1);
+    if (status !== 0 || parts.length !== files.length)
+      throw new Inconclusive('observer', `the nodes' logs could not be read: ${text.trim().slice(-1000)}`);
     return {
       kernel: this.#whole(kernel, whole.slice(this.#read.get(kernel) ?? 0)),
       engines: Object.fromEntries(

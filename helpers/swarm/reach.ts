@@ -1,6 +1,6 @@
 import { sameMembers } from '../judge/sets.ts';
 import { ECHO_HEADERS, type Echo } from '../observe/packets.ts';
-import { type Packet, VXLAN_PORT } from '../observe/parse/pcap.ts';
+import type { Packet } from '../observe/parse/pcap.ts';
 import { endpoint, failed, type HttpSample, type UdpSample } from '../observe/probe.ts';
 import type { NetworkOnNode } from './network.ts';
 import type { Node } from './node.ts';
@@ -106,7 +106,7 @@ export interface Edge {
   mtus: Record<string, number>;
   /** Echo requests that are never fragmented, between tasks of different nodes. */
   echoes: (Echo & { from: string })[];
-  /** Packets on the uplinks that carry part of another: the network's own packets have to fit whole. */
+  /** Packets on the uplinks, during all of this, that carry part of another: the network's own packets have to fit whole. */
   fragments: string[];
   /** Bytes that arrived of each large answer, between tasks of different nodes. */
   transfers: Record<string, number | string>;
@@ -138,19 +138,13 @@ export async function atTheEdge(
       if (link.name !== 'lo') mtus[`overlay on ${task.node}: ${link.name}`] = link.mtu;
   }
   const fits = mtu - ECHO_HEADERS;
-  // Of a packet in pieces only the first has ports: the others are asked for by offset and "more fragments" (RFC 791).
-  const filter = `udp port ${VXLAN_PORT} or esp or ip[6:2] & 0x3fff != 0`;
-  const { packets, result: echoes } = await swarm.uplinks(filter, () =>
-    Promise.all(
-      tasks.map(async (from) => {
-        const targets = elsewhere(from).flatMap((to) =>
-          [fits - 1, fits, fits + 1].map((bytes) => ({ to: address(to), bytes })),
-        );
-        return (await swarm.inside(from).ping(targets)).map((echo) => ({ ...echo, from: address(from) }));
-      }),
-    ),
-  );
-  const transfers = tasks.map(async (from) => {
+  const ping = async (from: TaskView) => {
+    const targets = elsewhere(from).flatMap((to) =>
+      [fits - 1, fits, fits + 1].map((bytes) => ({ to: address(to), bytes })),
+    );
+    return (await swarm.inside(from).ping(targets)).map((echo) => ({ ...echo, from: address(from) }));
+  };
+  const transfer = async (from: TaskView) => {
     const to = elsewhere(from).map((one) => endpoint(address(one), TCP_PORTS[0] ?? 0));
     const samples = await swarm
       .inside(from)
@@ -159,14 +153,20 @@ export async function atTheEdge(
       `${address(from)} from ${sample.to}`,
       failed(sample) ? `${sample.error} in ${sample.phase}` : sample.bytes,
     ]);
-  });
+  };
+  // Of a packet in pieces only the first has ports, so pieces are asked for by offset and "more fragments" (RFC 791). Nothing else is
+  // kept: of the large answers it would be more than a console carries.
+  const { packets, result } = await swarm.uplinks('ip[6:2] & 0x3fff != 0', async () => ({
+    echoes: await Promise.all(tasks.map(ping)),
+    transfers: await Promise.all(tasks.map(transfer)),
+  }));
   return {
     mtus,
-    echoes: echoes.flat(),
+    echoes: result.echoes.flat(),
     fragments: Object.entries(packets).flatMap(([node, seen]) =>
       seen.filter(({ ip }) => ip?.fragment).map(({ ip }) => `${node}: ${ip?.from} > ${ip?.to}`),
     ),
-    transfers: Object.fromEntries((await Promise.all(transfers)).flat()),
+    transfers: Object.fromEntries(result.transfers.flat()),
   };
 }
 

@@ -264,6 +264,10 @@ test(
     expect(Object.keys(edge.mtus).length, 'interfaces looked at').toBeGreaterThanOrEqual(
       3 * swarm.nodes.length,
     );
+    // From each node to every other one; three sizes of echo requests.
+    const ways = swarm.nodes.length * (swarm.nodes.length - 1);
+    expect(edge.echoes.length, 'echo requests').toBe(3 * ways);
+    expect(Object.keys(edge.transfers).length, 'large answers').toBe(ways);
     judge(
       'MTUs',
       sameMembers(

@@ -108,13 +108,17 @@ function carried({ ip, vxlan }: Packet, tasks: readonly TaskView[]): string[] {
 test(
   ...clause('OVERLAY-005', async ({ swarm, evidence }) => {
     const view = await swarm.view();
-    for (const [name, service, mtu] of [
-      ['front', 'ends', 1450],
-      ['narrow', 'apart', 1150],
+    for (const [name, service, mtu, nodes] of [
+      ['front', 'ends', 1450, swarm.nodes.length],
+      ['narrow', 'apart', 1150, 2],
     ] as const) {
       // A full packet of the overlay makes one of the underlay: 50 bytes of VXLAN, UDP, IP and Ethernet around it.
       const edge = await atTheEdge(swarm, networkIn(view, name), serviceIn(view, service).tasks, mtu);
       await evidence(`${name} at its edge`, edge);
+      // From each of its nodes to every other one; three sizes of echo requests.
+      const ways = nodes * (nodes - 1);
+      expect(edge.echoes.length, `echo requests on ${name}`).toBe(3 * ways);
+      expect(Object.keys(edge.transfers).length, `large answers on ${name}`).toBe(ways);
       judge(`MTUs of ${name}`, sameMembers([], others(edge.mtus, mtu)));
       const wrong = edge.echoes.filter(
         ({ bytes, result }) => result !== (bytes + 28 <= mtu ? 'reply' : 'toobig'),

@@ -121,21 +121,25 @@ test(
     // IPv4 inside, between tasks and from outside; IPv6 around it, between the nodes.
     await talk(swarm, view, ['front', 'secret'], evidence);
     const [one, other] = serviceIn(view, 'ends').tasks;
-    for (const [from, to] of [
-      [one, other],
-      [other, one],
-    ]) {
-      if (!from || !to) throw new Error('both nodes run a task');
-      const samples = await swarm.inside(from).probe({
-        kind: 'http',
-        to: endpoint(to.addresses.front ?? '', HTTP_PORT),
-        path: `/bytes?n=${LARGE}`,
-        timeoutMs: 20_000,
-      });
-      await evidence(`large answer to ${from.node}`, samples);
-      const got = samples.map((sample) => (failed(sample) ? sample.error : `${sample.bytes} bytes`));
-      judge(`large answer from ${to.node} to ${from.node}`, sameMembers([`${LARGE} bytes`], got));
-    }
+    if (!one || !other) throw new Error('both nodes run a task');
+    for (const name of ['front', 'secret'])
+      for (const [from, to] of [
+        [one, other],
+        [other, one],
+      ] as const) {
+        const samples = await swarm.inside(from).probe({
+          kind: 'http',
+          to: endpoint(to.addresses[name] ?? '', HTTP_PORT),
+          path: `/bytes?n=${LARGE}`,
+          timeoutMs: 20_000,
+        });
+        await evidence(`large answer to ${from.node} on ${name}`, samples);
+        const got = samples.map((sample) => (failed(sample) ? sample.error : `${sample.bytes} bytes`));
+        judge(
+          `large answer from ${to.node} to ${from.node} on ${name}`,
+          sameMembers([`${LARGE} bytes`], got),
+        );
+      }
 
     for (const { node, packets } of await passes.end(evidence)) {
       const due = bothWays(swarm.nodes, own, ['management', `udp to ${VXLAN_PORT}`, 'esp']);
