@@ -68,6 +68,44 @@ test('no box lies on another, and each lies within the frames it belongs to', ()
   );
 });
 
+test('a frame reaches to what belongs to it where legs lead it around another node', () => {
+  const at = (id: string, node: string | null, namespace: string | null): Hop => ({
+    id,
+    node,
+    namespace,
+    title: id,
+    facts: [],
+    state: 'stands',
+  });
+  const own = 'the node itself';
+  const { hops, frames } = arrange({
+    hops: [
+      at('0', null, null),
+      at('1', null, null),
+      at('2', 'm1', own),
+      at('3', 'w2', own),
+      at('4', 'w1', own),
+      at('5', 'w1', own),
+      at('6', 'w2', own),
+      at('7', null, null),
+      at('8', 'm1', own),
+      at('9', 'w1', 'task two.1'),
+      at('10', 'm1', own),
+      at('11', 'w1', 'overlay front'),
+    ],
+    legs: ['0 1', '0 2', '0 3', '3 4', '0 5', '4 6', '4 7', '7 8', '2 9', '8 10', '9 11'].map((pair) => {
+      const [from = '', to = ''] = pair.split(' ');
+      return { from, to };
+    }),
+    nodes: {},
+  });
+  const node = frames.find(({ title }) => title.startsWith('w1'));
+  for (const id of ['4', '5', '9', '11']) {
+    const box = hops.get(id);
+    assert.ok(node && box && within(box, node), `hop ${id}`);
+  }
+});
+
 test('frames of the walks there are do not lie on each other', () => {
   for (const [kind, make] of Object.entries(WALKS)) {
     const walk = follow(make());

@@ -72,6 +72,9 @@ export function arrange(walk: Pick<Walk, 'hops' | 'legs' | 'nodes'>): Layout {
     const { x, y, width, height } = graph.node(id) as Box;
     return { x: x - width / 2, y: y - height / 2, width, height };
   };
+  // Where legs lead a node's frame around others, the layout may leave a part of what belongs to it outside.
+  const within = (id: string): string[] =>
+    (graph.children(id) ?? []).flatMap((child: string) => [child, ...within(child)]);
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
   return {
     width,
@@ -79,7 +82,7 @@ export function arrange(walk: Pick<Walk, 'hops' | 'legs' | 'nodes'>): Layout {
     hops: new Map(walk.hops.map(({ id }) => [id, boxOf(`hop ${id}`)])),
     frames: [...frames]
       .map(([id, frame]) => {
-        const { y, height: h, ...place } = boxOf(id);
+        const { y, height: h, ...place } = around([id, ...within(id)].map(boxOf));
         const title = frame.inner ? FRAME_TITLE.inner : FRAME_TITLE.outer;
         return { ...place, y: y - title, height: h + title, ...frame };
       })
@@ -88,6 +91,18 @@ export function arrange(walk: Pick<Walk, 'hops' | 'legs' | 'nodes'>): Layout {
       leg,
       points: graph.edge(`hop ${leg.from}`, `hop ${leg.to}`).points ?? [],
     })),
+  };
+}
+
+/** The smallest box around others. */
+function around(boxes: Box[]): Box {
+  const x = Math.min(...boxes.map((box) => box.x));
+  const y = Math.min(...boxes.map((box) => box.y));
+  return {
+    x,
+    y,
+    width: Math.max(...boxes.map((box) => box.x + box.width)) - x,
+    height: Math.max(...boxes.map((box) => box.y + box.height)) - y,
   };
 }
 
