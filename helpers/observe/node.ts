@@ -231,6 +231,13 @@ export async function mountedNamespaces(toolbox: Toolbox): Promise<string[]> {
     .map((point) => point.slice(point.lastIndexOf('/') + 1));
 }
 
+/** The files in which a node's engine keeps namespaces, mounted or not (libnetwork osl/namespace_linux.go basePath). */
+export async function namespaceFiles(toolbox: Toolbox): Promise<string[]> {
+  return (await toolbox.must('ls -A /proc/1/root/run/docker/netns'))
+    .split('\n')
+    .filter((name) => name !== '');
+}
+
 /** The network namespace a process is in, as in `net:[4026532330]`. @throws Inconclusive (observer) when there is no such process. */
 export async function namespaceOf(toolbox: Toolbox, pid: number): Promise<string> {
   return (await toolbox.must(`readlink /proc/${pid}/ns/net`)).trim();

@@ -373,14 +373,20 @@ export class Swarm {
     return this.node(task.node).inside(task.pid, shortName(task));
   }
 
-  /** The addresses behind names, in the order heard, as one task on each node hears it that runs any on this network. */
+  /**
+   * The addresses behind names, in the order heard, as one task on each node hears it that runs any on this network.
+   *
+   * @param options.proto `tcp` asks by TCP at once; else only what is cut short is asked for again by it.
+   */
   async hear(
     view: SwarmView,
     network: string,
     names: readonly string[],
+    options: { proto?: 'udp' | 'tcp' } = {},
   ): Promise<Record<string, Record<string, string[]>>> {
     const heard = taskOnEachNode(view, network).map(
-      async (asker) => [asker.node, Object.fromEntries(await this.inside(asker).addresses(names))] as const,
+      async (asker) =>
+        [asker.node, Object.fromEntries(await this.inside(asker).addresses(names, options))] as const,
     );
     return Object.fromEntries(await Promise.all(heard));
   }

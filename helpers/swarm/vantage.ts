@@ -206,7 +206,7 @@ export class Vantage {
   /** Addresses in the answer to each name, in the order received; one cut short is asked for again by TCP, as resolvers do (RFC 7766). */
   async addresses(
     names: readonly string[],
-    options: { mayBeSilent?: boolean; window?: number } = {},
+    options: { mayBeSilent?: boolean; window?: number; proto?: 'udp' | 'tcp' } = {},
   ): Promise<Map<string, string[]>> {
     const short = await this.resolve(names, options);
     const cut = short.flatMap(({ q, flags }) => (flags.tc ? [q] : []));

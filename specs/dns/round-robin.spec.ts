@@ -10,8 +10,10 @@ import {
   first,
   HTTP_PORT,
   hostNamesOf,
+  markOfVip,
   markRules,
   missProbability,
+  networkIn,
   permutationHistogram,
   sameMembers,
   serviceIn,
@@ -133,13 +135,26 @@ test(
       ({ network }) => network === 'front',
     );
     await evidence('balancers', balancers);
-    for (const { node, state } of balancers) {
+    const front = networkIn(view, 'front').id;
+    const known = await Promise.all(balancers.map(({ node }) => swarm.node(node).network(front)));
+    await evidence('what each engine knows of front', known);
+    for (const { node, services } of known) {
+      const vips = services.flatMap(({ name, vip }) => (vip ? [`${name} ${vip}`] : []));
+      const due = [`client ${vipOf(client, 'front')}`];
+      judge('virtual IPs that the engine knows', sameMembers(due, vips), { node });
+    }
+    for (const { node, state, markChain } of balancers) {
       const marked = markRules(state).map(({ destination }) => destination);
       judge('marked addresses', sameMembers([`${vipOf(client, 'front')}/32`], marked), { node });
       const servers = (state.ipvs ?? []).flatMap(({ realServers }) =>
         realServers.map(({ address }) => address),
       );
       judge('balanced tasks', sameMembers(addressesOf(client, 'front'), servers), { node });
+      const fwmarks = (state.ipvs ?? []).map((one) =>
+        one.kind === 'fwmark' ? `FWM ${one.fwmark}` : one.kind,
+      );
+      const own = markOfVip(state, vipOf(client, 'front'), markChain);
+      judge('IPVS services', sameMembers([`FWM ${own}`], fwmarks), { node });
     }
   }),
 );

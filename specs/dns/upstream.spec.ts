@@ -11,6 +11,7 @@ import {
   first,
   labName,
   nameServersIn,
+  resolverWords,
   SILENT_NAME,
   sameMembers,
   serviceIn,
@@ -19,7 +20,7 @@ import {
   upstreamName,
   vipOf,
 } from '../../fixtures/domain.ts';
-import { names } from '../../fixtures/stacks.ts';
+import { names, RESOLVER } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(names);
@@ -89,6 +90,17 @@ test(
       const { unservedQuery } = swarm.node(node).generation;
       return unservedQuery === 'silence' ? 'timeout' : unservedQuery;
     };
+
+    // Its file does not show the server it was given: that one is the engine's to ask.
+    const file = await swarm.file(task, '/etc/resolv.conf');
+    await evidence('resolv.conf of a task with settings of its own', file);
+    judge('its name servers', sameMembers([EMBEDDED_DNS], resolverWords(file, 'nameserver')), client);
+    judge('its search domains', sameMembers(RESOLVER.Search, resolverWords(file, 'search')), client);
+    judge(
+      'its options',
+      sameMembers([...RESOLVER.Options, 'ndots:0'], resolverWords(file, 'options')),
+      client,
+    );
 
     // From the task's namespace over its node's bridge to the server it was given; the answer is passed on as it is.
     const outside = [upstreamName(7), 'nobody.upstream.test'];

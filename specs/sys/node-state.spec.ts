@@ -5,6 +5,7 @@ import {
   lbNamespace,
   mountedNamespaces,
   namespaceBehind,
+  namespaceFiles,
   namespaceOf,
   overlayNamespace,
   sameMembers,
@@ -23,13 +24,14 @@ test(
     const view = await swarm.view();
     const seen = await swarm.everywhere(async ({ api, toolbox }) => ({
       mounted: (await mountedNamespaces(toolbox)).filter((name) => name !== HOST_SANDBOX),
+      files: (await namespaceFiles(toolbox)).filter((name) => name !== HOST_SANDBOX),
       sandboxes: (await viewSandboxes(api)).filter(({ key }) => fileOf(key) !== HOST_SANDBOX),
     }));
     await evidence('networks and tasks', view);
     await evidence('namespaces and sandboxes', seen);
 
     // An overlay bridges its VXLAN in a namespace of its own; its virtual IPs are balanced in another, ingress in ingress_sbox.
-    for (const [node, { mounted, sandboxes }] of Object.entries(seen)) {
+    for (const [node, { mounted, files, sandboxes }] of Object.entries(seen)) {
       const { generation } = swarm.node(node);
       const local = tasksIn(view).filter((task) => task.node === node);
       const used = view.networks.filter(
@@ -43,6 +45,8 @@ test(
       ];
       const names = mounted.map((name) => withoutEpoch(name, view.networks));
       judge(`namespaces on ${node}`, sameMembers(expected, names), { node });
+      if (generation.netnsFileLingerSeconds === 0)
+        judge(`files of namespaces on ${node}`, sameMembers(mounted, files), { node });
     }
   }),
 );
