@@ -8,12 +8,19 @@ import {
   serviceIn,
   vipOf,
   watch,
-  wrongOnEach,
 } from '../../fixtures/domain.ts';
 import { names } from '../../fixtures/stacks.ts';
 import { clause, startWith, test } from '../../fixtures/test.ts';
 
 startWith(names);
+
+/** Every alias that is there before or after the updates, and whose it is after them. */
+const ALIASES = [
+  { network: 'front', name: 'shop', owner: 'client' },
+  { network: 'front', name: 'store', owner: 'web' },
+  { network: 'back', name: 'depot', owner: null },
+  { network: 'back', name: 'shed', owner: 'web' },
+] as const;
 
 test(
   ...clause('DNS-020', { disturbs: true }, async ({ swarm, evidence }) => {
@@ -22,10 +29,12 @@ test(
       Target: networkIn(before, network).id,
       Aliases: [alias],
     });
+    // Names that nobody has any more are asked for outside.
+    await swarm.upstream();
     // `web` is never without a task meanwhile, so its virtual IP stays, and what names it must be told apart by task.
     await swarm.update('web', {
       UpdateConfig: { Parallelism: 2 },
-      TaskTemplate: { Networks: [on('front', 'store'), on('back', 'depot')] },
+      TaskTemplate: { Networks: [on('front', 'store'), on('back', 'shed')] },
     });
     await swarm.update('client', { TaskTemplate: { Networks: [on('front', 'shop')] } });
     const former = ['web', 'client'].flatMap((name) => serviceIn(before, name).tasks.map(({ id }) => id));
@@ -40,36 +49,76 @@ test(
     };
     await converge('all tasks are replaced', replaced, OURS.taskReplaced);
 
+    const look = async () => {
+      const view = await swarm.view();
+      const heard = async (network: string) => {
+        const aliases = ALIASES.filter((one) => one.network === network).map(({ name }) => name);
+        return swarm.hear(view, network, [...aliases, ...aliases.map((name) => `tasks.${name}`)]);
+      };
+      return { view, front: await heard('front'), back: await heard('back') };
+    };
+    /** What is wrong on each node, alias by alias. */
+    const wrong =
+      (complaints: (alias: Alias) => string[]) =>
+      ({ view, ...heard }: Awaited<ReturnType<typeof look>>) =>
+        Object.fromEntries(
+          swarm.nodes.map(({ name: node }) => [
+            node,
+            ALIASES.flatMap(({ network, name, owner }) => {
+              const answers = heard[network][node];
+              if (!answers) return [];
+              const service = owner && serviceIn(view, owner);
+              const users = view.services.filter((one) => ['web', 'client'].includes(one.name));
+              return complaints({
+                name,
+                vips: service ? [vipOf(service, network)] : [],
+                tasks: service ? addressesOf(service, network) : [],
+                anyVip: users.flatMap((one) => one.vips[network] ?? []),
+                told: { vips: answers[name] ?? [], tasks: answers[`tasks.${name}`] ?? [] },
+              });
+            }),
+          ]),
+        );
+
     await watch(
-      'aliases stand for the services that have them now',
+      'tasks stand behind the aliases that their services have now, and no stranger behind any',
       {
-        look: async () => {
-          const view = await swarm.view();
-          return {
-            view,
-            heard: await swarm.hear(view, 'front', ['shop', 'tasks.shop', 'store', 'tasks.store']),
-          };
-        },
-        wrong: ({ view, heard }) => {
-          const [web, client] = [serviceIn(view, 'web'), serviceIn(view, 'client')];
-          const due = {
-            shop: [vipOf(client, 'front')],
-            'tasks.shop': addressesOf(client, 'front'),
-            store: [vipOf(web, 'front')],
-            'tasks.store': addressesOf(web, 'front'),
-          };
-          return wrongOnEach(heard, (answers) =>
-            Object.entries(due).flatMap(([name, addresses]) =>
-              complaint(
-                `records of ${name}`,
-                sameMembers(addresses.toSorted(), (answers[name] ?? []).toSorted()),
-              ),
+        look,
+        wrong: wrong(({ name, tasks, anyVip, told }) => [
+          ...complaint(`records of tasks.${name}`, sameMembers(tasks.toSorted(), told.tasks.toSorted())),
+          ...complaint(
+            `strangers under ${name}`,
+            sameMembers(
+              [],
+              told.vips.filter((one) => !anyVip.includes(one)),
             ),
-          );
-        },
-        keep: (seen) => evidence('services, and what was heard on each node', seen),
+          ),
+        ]),
+        keep: (seen) => evidence('tasks, and what was heard on each node', seen),
       },
       PROMISED.namesFollowTasks,
     );
+    await watch(
+      'aliases stand for the services that have them now',
+      {
+        look,
+        wrong: wrong(({ name, vips, told }) =>
+          complaint(`records of ${name}`, sameMembers(vips.toSorted(), told.vips.toSorted())),
+        ),
+        keep: (seen) => evidence('services, and what was heard on each node', seen),
+      },
+      PROMISED.aliasesFollow,
+    );
   }),
 );
+
+/** An alias once the services are updated, and what one node says of it. */
+interface Alias {
+  name: string;
+  /** What it is to stand for. */
+  vips: string[];
+  tasks: string[];
+  /** What it may have stood for before. */
+  anyVip: string[];
+  told: { vips: string[]; tasks: string[] };
+}
