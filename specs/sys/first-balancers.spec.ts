@@ -15,21 +15,26 @@ test(
 
     const balancers = await swarm.balancers(await swarm.view(), ['ipvs', 'sysctls']);
     await evidence('balancers of a kernel that got IPVS for them', balancers);
-    const wrong: { name: string; node: string; judgement: ReturnType<typeof sameMembers> }[] = [];
-    for (const { node, network: name, state } of balancers) {
-      expect(state.ipvs?.length, `services balanced for ${name} on ${node}`).toBeGreaterThan(0);
-      const { [CONNTRACK]: tracking = '', ...others } = balancerSettings(swarm.node(node).generation);
-      const seen = (keys: readonly string[]) =>
-        keys.map((key) => `${key}=${state.sysctls?.[key] ?? 'absent'}`);
-      // Set by another way (configureFWMark, in the balancer itself), and so a promise of its own.
-      judge(
-        `connection tracking of ${name} on ${node}`,
-        sameMembers([`${CONNTRACK}=${tracking}`], seen([CONNTRACK])),
-        { node },
-      );
-      wrong.push({ name, node, judgement: sameMembers(pairs(others), seen(Object.keys(others))) });
+    const settings = balancers.map(({ node, network: name, state }) => {
+      const due = Object.entries(balancerSettings(swarm.node(node).generation));
+      const compared = (wanted: typeof due) =>
+        sameMembers(
+          pairs(Object.fromEntries(wanted)),
+          wanted.map(([key]) => `${key}=${state.sysctls?.[key] ?? 'absent'}`),
+        );
+      return {
+        node,
+        of: `${name} on ${node}`,
+        balanced: state.ipvs?.length,
+        tracking: compared(due.filter(([key]) => key === CONNTRACK)),
+        others: compared(due.filter(([key]) => key !== CONNTRACK)),
+      };
+    });
+    // Tracking is set by another way (configureFWMark, in the balancer itself): no defect of the others excuses it.
+    for (const { node, of, balanced, tracking } of settings) {
+      expect(balanced, `services balanced for ${of}`).toBeGreaterThan(0);
+      judge(`connection tracking of ${of}`, tracking, { node });
     }
-    for (const { name, node, judgement } of wrong)
-      judge(`settings of ${name} on ${node}`, judgement, { node });
+    for (const { node, of, others } of settings) judge(`settings of ${of}`, others, { node });
   }),
 );
