@@ -238,6 +238,37 @@ export async function namespaceFiles(toolbox: Toolbox): Promise<string[]> {
     .filter((name) => name !== '');
 }
 
+/** Inodes of the network namespaces that a process of a node is in, or that its engine keeps as a file. */
+export async function namespacesInUse(toolbox: Toolbox): Promise<string[]> {
+  // What else lies in the engine's folder, such as a file whose namespace is gone, is of another file system. A process may end meanwhile.
+  const script = [
+    'own=$(stat -Lc %d /proc/1/ns/net) || exit 1',
+    `stat -Lc '%d %i' /proc/[0-9]*/ns/net /proc/1/root${NETNS}/* 2>/dev/null | sort -u`,
+    'echo own $own',
+  ];
+  const lines = (await toolbox.must(script.join('\n'))).split('\n').map((line) => line.split(' '));
+  const own = lines.find(([word]) => word === 'own')?.[1];
+  return lines.flatMap(([device, inode]) => (device === own && inode ? [inode] : []));
+}
+
+/**
+ * Makes a network namespace that holds one end of a veth pair, and ends it.
+ *
+ * @returns the name of the other end, in the node's own namespace: the kernel takes it away as it frees that namespace, one after
+ *   another with all others that have ended (net/core/net_namespace.c cleanup_net).
+ */
+export async function endNamespace(toolbox: Toolbox): Promise<string> {
+  const end = 'ended0';
+  const script = [
+    'own=$(readlink /proc/self/ns/net); unshare --net sleep 60 & other=$!',
+    'until [ "$(readlink /proc/$other/ns/net)" != "$own" ]; do kill -0 $other || exit 1; done',
+    `ip link add ${end} type veth peer name ${end} netns $other || exit 1`,
+    'kill $other; wait $other; true',
+  ].join('\n');
+  await toolbox.must(`nsenter --net=/proc/1/ns/net sh -c ${quote(script)}`);
+  return end;
+}
+
 /** The network namespace a process is in, as in `net:[4026532330]`. @throws Inconclusive (observer) when there is no such process. */
 export async function namespaceOf(toolbox: Toolbox, pid: number): Promise<string> {
   return (await toolbox.must(`readlink /proc/${pid}/ns/net`)).trim();

@@ -280,6 +280,11 @@ export interface TaskRecord {
   error: string | undefined;
 }
 
+/** Whether a task waits for the allocator or for a place to run (swarmkit api/types.proto, TaskState) and is on no node. */
+export function waitsNowhere({ state, node }: TaskRecord): boolean {
+  return ['new', 'pending'].includes(state) && node === '';
+}
+
 /** The life of a task's container, by its node's engine; without it when there is none (any more). */
 export interface TaskLife extends TaskRecord {
   life?: {

@@ -55,6 +55,7 @@ export const MEASURES = {
     'through the routing mesh, entering where no task runs',
     'one from a port in host mode',
   ),
+  'throughput-encrypted': throughput('over an encrypted overlay', 'the same over a plain one'),
   'dns-latency': {
     unit: 'ms',
     better: 'lower',

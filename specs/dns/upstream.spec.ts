@@ -49,9 +49,15 @@ test(
     const foreign = upstreamName(14);
     // What has an IPv4 address on the network is the engine's to answer; only what it does not know goes outside.
     const empty = await client.resolve(own, { type: 'AAAA' });
+    // Nor does it matter whether the client wants others to be asked, as `dig +norecurse` does not (RFC 1035, 4.1.1, RD).
+    const ownOnly = await client.probe({
+      kind: 'dns',
+      server: EMBEDDED_DNS,
+      questions: own.map((name) => ({ name, type: 'AAAA' as const, recursionDesired: false })),
+    });
     const outside = await client.resolve([foreign], { type: 'AAAA' });
     const queries = await upstream.queries();
-    await evidence('answers, and the queries that came outside', { empty, outside, queries });
+    await evidence('answers, and the queries that came outside', { empty, ownOnly, outside, queries });
     const cameOut = queries.map(({ name }) => name);
     assume(
       'names that do come outside',
@@ -60,14 +66,17 @@ test(
         [foreign].filter((name) => cameOut.includes(name)),
       ),
     );
-    for (const {
-      questions: [asked],
-      rcode,
-      answers,
-      authorities,
-    } of empty) {
-      expect(rcode, `code of the answer to AAAA ${asked?.name}`).toBe('NOERROR');
-      expect([...answers, ...authorities], `records in the answer to AAAA ${asked?.name}`).toEqual([]);
+    judge(
+      'queries that asked for no recursion and got no answer',
+      sameMembers([], [...new Set(ownOnly.filter(failed).map(({ q, error }) => `${own[q]}: ${error}`))]),
+    );
+    for (const { q, flags, rcode, answers, authorities } of [
+      ...empty,
+      ...ownOnly.flatMap((one) => (failed(one) ? [] : [one])),
+    ]) {
+      const which = `the answer to AAAA ${own[q]}${flags.rd ? '' : ' without recursion'}`;
+      expect(rcode, `code of ${which}`).toBe('NOERROR');
+      expect([...answers, ...authorities], `records in ${which}`).toEqual([]);
     }
     judge(
       'own names that came outside',

@@ -22,14 +22,12 @@ import {
   unansweredVips,
   viewNetworks,
   vipOf,
+  waitsNowhere,
 } from '../../fixtures/domain.ts';
 import { voting } from '../../fixtures/stacks.ts';
 import { clause, type Evidence, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
 startWith(voting);
-
-/** States in which a task waits for the allocator or for a place to run (swarmkit api/types.proto, TaskState). */
-const WAITING = ['new', 'pending'];
 
 test(
   ...clause('OVERLAY-007', { disturbs: true }, async ({ swarm, evidence }) => {
@@ -108,10 +106,9 @@ test(
 );
 
 /** What a task does that never got what it needs; anything else in full. */
-function told({ state, node, error }: TaskRecord): string {
-  return WAITING.includes(state) && node === ''
-    ? 'waits nowhere'
-    : `${state} on ${node || 'no node'} ${error ?? ''}`;
+function told(task: TaskRecord): string {
+  const { state, node, error } = task;
+  return waitsNowhere(task) ? 'waits nowhere' : `${state} on ${node || 'no node'} ${error ?? ''}`;
 }
 
 function lines(holders: Readonly<Record<string, string[]>> | undefined): string[] {
