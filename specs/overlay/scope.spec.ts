@@ -1,6 +1,9 @@
 import { PROMISED } from '../../fixtures/bounds.ts';
 import {
+  acceptedBy,
+  answerTo,
   complaint,
+  converge,
   ingressNetwork,
   type ListedNetwork,
   type Node,
@@ -72,12 +75,27 @@ test(
       PROMISED.namesFollowTasks,
     );
 
+    // What one manager creates the others list just as soon, though none of them is told before it is asked.
+    await swarm.setRole(w2, 'manager');
+    await converge(
+      'w2 is a manager once promoted',
+      async () => complaint('answer to the list of nodes', acceptedBy(await answerTo(w2.api.listNodes()))),
+      PROMISED.promoted,
+    );
+    await swarm.createNetwork(network('later'), w2);
+    const byTwo = await look();
+    await evidence('networks right after one was created on another manager', byTwo);
+    for (const { name, role } of swarm.nodes) {
+      const due = [ingress, 'front', 'fresh', ...(role === 'manager' ? ['later'] : [])];
+      judge(`networks that ${name} lists once w2 has created one`, sameMembers(due, namesIn(byTwo, name)), {
+        node: name,
+      });
+    }
+
     /** Networks of this clause that a node lists, by name. */
     function namesIn(lists: Record<string, ListedNetwork[]>, node: string): string[] {
-      return (
-        lists[node]?.map(({ name }) => name).filter((name) => [ingress, 'front', 'fresh'].includes(name)) ??
-        []
-      );
+      const own = [ingress, 'front', 'fresh', 'later'];
+      return lists[node]?.map(({ name }) => name).filter((name) => own.includes(name)) ?? [];
     }
 
     /** Every node lists what it uses, with the id that the manager knows it by; `fresh` is known to those alone. */
