@@ -167,7 +167,8 @@ test(
     await swarm.remove('hosted');
     await settle(
       'two of them run where the port was set free',
-      waiting(['m1', 'w1', 'w2'], /host-mode port already in use on 3 nodes/),
+      // Told is how many nodes were refused in the round in which the scheduler looked last: if both were free then, only m1 was.
+      waiting(['m1', 'w1', 'w2'], /host-mode port already in use on (?:1 node|[23] nodes)/),
     );
     const running = await swarm.service('late');
     const seen = await askEveryNode(swarm, PUBLISHED.hosted, { count: REQUESTS });
