@@ -29,6 +29,8 @@ startWith(spread, { spares: 1 });
 const BRIEF = { http: 8085, echo: 8086 };
 /** Held for longer than anything here takes, unless their end is killed. */
 const HELD = { kind: 'hold', count: 3, ms: 60_000, everyMs: 1000 } as const;
+/** Enough that something is under way at any time, though most of it hangs. */
+const SPARSE = { intervalMs: 1000, timeoutMs: 3000 } as const;
 
 test(
   ...clause('REG-053', { disturbs: true, limitMs: 600_000 }, async ({ swarm, evidence }) => {
@@ -64,12 +66,12 @@ test(
           mesh: swarm.outsider.sending({ ...HELD, to: entries(BRIEF.echo) }),
         }),
         requests: together({
-          'virtual IP': asker.sending({ kind: 'http', to: vip(HTTP_PORT) }),
-          mesh: swarm.outsider.sending({ kind: 'http', to: entries(BRIEF.http) }),
+          'virtual IP': asker.sending({ ...SPARSE, kind: 'http', to: vip(HTTP_PORT) }),
+          mesh: swarm.outsider.sending({ ...SPARSE, kind: 'http', to: entries(BRIEF.http) }),
         }),
         datagrams: together({
-          'virtual IP': asker.sending({ kind: 'udp', to: vip(ECHO_PORT) }),
-          mesh: swarm.outsider.sending({ kind: 'udp', to: entries(BRIEF.echo) }),
+          'virtual IP': asker.sending({ ...SPARSE, kind: 'udp', to: vip(ECHO_PORT) }),
+          mesh: swarm.outsider.sending({ ...SPARSE, kind: 'udp', to: entries(BRIEF.echo) }),
         }),
       },
       async () => {
