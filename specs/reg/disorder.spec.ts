@@ -43,7 +43,7 @@ test(
           kind: 'http',
           to,
           path: `/bytes?n=${bytes}`,
-          timeoutMs: 60_000,
+          timeoutMs: 20_000,
           ...many,
         });
         await evidence(`answers of ${bytes} bytes from ${to}`, samples);
