@@ -585,7 +585,7 @@ export class Swarm {
    * Creates the networks and services of a stack; `settled` tells when they serve. Of many tasks some begin when those before
    * them run.
    *
-   * @throws Inconclusive (lab) when they never do.
+   * @throws Inconclusive (lab) when they never do, or one cannot be created.
    */
   async deploy({ networks, services }: Stack): Promise<void> {
     await this.#time.spend('swarm', async () => {
@@ -598,7 +598,12 @@ export class Swarm {
           await this.#allRun();
           starting = 0;
         }
-        await this.create(spec.replicas === 'global' ? spec : { ...spec, replicas: begun });
+        await this.create(spec.replicas === 'global' ? spec : { ...spec, replicas: begun }).catch((error) => {
+          throw new Inconclusive('lab', `${spec.name} could not be created: ${messageOf(error)}`, {
+            node: this.manager.name,
+            cause: error,
+          });
+        });
         starting += begun;
         while (begun < tasks) {
           await this.#allRun();
