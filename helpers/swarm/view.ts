@@ -280,9 +280,14 @@ export interface TaskRecord {
   error: string | undefined;
 }
 
-/** Whether a task waits for the allocator or for a place to run (swarmkit api/types.proto, TaskState) and is on no node. */
-export function waitsNowhere({ state, node }: TaskRecord): boolean {
-  return ['new', 'pending'].includes(state) && node === '';
+/**
+ * What a task does, in a line: `waits nowhere` where it waits for the allocator or for a place to run (swarmkit api/types.proto, TaskState),
+ * anything else in full.
+ */
+export function stateInWords({ state, node, error }: TaskRecord): string {
+  return ['new', 'pending'].includes(state) && node === ''
+    ? 'waits nowhere'
+    : `${state} on ${node || 'no node'} ${error ?? ''}`;
 }
 
 /** The life of a task's container, by its node's engine; without it when there is none (any more). */

@@ -18,11 +18,11 @@ import {
   sameMembers,
   service,
   serviceIn,
+  stateInWords,
   type TaskRecord,
   unansweredVips,
   viewNetworks,
   vipOf,
-  waitsNowhere,
 } from '../../fixtures/domain.ts';
 import { voting } from '../../fixtures/stacks.ts';
 import { clause, type Evidence, expect, judge, startWith, test } from '../../fixtures/test.ts';
@@ -79,7 +79,10 @@ test(
       ),
     );
     for (const [name, tasks] of records.filter(([one]) => one !== 'disjoint'))
-      judge(`tasks on the overlapping network ${name}`, sameMembers(['waits nowhere'], tasks.map(told)));
+      judge(
+        `tasks on the overlapping network ${name}`,
+        sameMembers(['waits nowhere'], tasks.map(stateInWords)),
+      );
 
     const after = await swarm.view();
     judge(
@@ -104,12 +107,6 @@ test(
     judge('tasks that answer on the first network', sameMembers(tasks, [...new Set(answeredBy(samples))]));
   }),
 );
-
-/** What a task does that never got what it needs; anything else in full. */
-function told(task: TaskRecord): string {
-  const { state, node, error } = task;
-  return waitsNowhere(task) ? 'waits nowhere' : `${state} on ${node || 'no node'} ${error ?? ''}`;
-}
 
 function lines(holders: Readonly<Record<string, string[]>> | undefined): string[] {
   return Object.entries(holders ?? {}).map(([address, who]) => `${address} ${who.join(' and ')}`);
@@ -183,6 +180,6 @@ async function addressesOn(
 
 function counted(records: readonly TaskRecord[]): string[] {
   const wanted = records.filter(({ desired }) => desired === 'running');
-  const kinds = wanted.map((one) => (one.state === 'running' ? 'runs' : told(one)));
+  const kinds = wanted.map((one) => (one.state === 'running' ? 'runs' : stateInWords(one)));
   return [...new Set(kinds)].map((kind) => `${kinds.filter((one) => one === kind).length} × ${kind}`);
 }

@@ -4,6 +4,7 @@ import {
   askEveryNode,
   complaint,
   converge,
+  failed,
   ingressNetwork,
   network,
   pass,
@@ -12,7 +13,7 @@ import {
   sameMembers,
   servesEverywhere,
   service,
-  waitsNowhere,
+  stateInWords,
 } from '../../fixtures/domain.ts';
 import { VOTE_PORT, voting } from '../../fixtures/stacks.ts';
 import { clause, type Evidence, judge, startWith, test } from '../../fixtures/test.ts';
@@ -56,10 +57,7 @@ test(
     await swarm.create(service('late', { on: ['w2'], publish: LATE_PORT }));
     const waits = async () => {
       const records = await swarm.history('late');
-      const told = records.map((one) =>
-        waitsNowhere(one) ? 'waits nowhere' : `${one.state} on ${one.node} ${one.error ?? ''}`,
-      );
-      return { records, judgement: sameMembers(['waits nowhere'], told) };
+      return { records, judgement: sameMembers(['waits nowhere'], records.map(stateInWords)) };
     };
     await converge(
       'the task that found no address waits',
@@ -72,7 +70,7 @@ test(
     judge('tasks of late', judgement);
     const early = await askEveryNode(swarm, LATE_PORT, { timeoutMs: OURS.connectMs });
     await evidence('answers on its port', early);
-    const some = swarm.nodes.flatMap(({ name }) => early[name]?.filter((one) => !('error' in one)) ?? []);
+    const some = swarm.nodes.flatMap(({ name }) => early[name]?.filter((one) => !failed(one)) ?? []);
     judge('answers on the port of a service without tasks', sameMembers([], answeredBy(some)));
     await serve(swarm, FULL, 'another service waits', evidence);
 
