@@ -495,14 +495,16 @@ export class Swarm {
   }
 
   /**
-   * The running containers of a service, as `NAME on NODE`: the engines know them even when the managers have forgotten the
-   * service.
+   * The running containers of services, as `NAME on NODE`: the engines know them even when the managers have forgotten the
+   * services.
    */
-  async containersOf(service: string): Promise<string[]> {
-    const filters = { label: [`com.docker.swarm.service.name=${service}`] };
-    const found = await this.everywhere(({ api }) => api.listContainers({ filters }));
+  async containersOf(...services: readonly string[]): Promise<string[]> {
+    const label = 'com.docker.swarm.service.name';
+    const found = await this.everywhere(({ api }) => api.listContainers({ filters: { label: [label] } }));
     return Object.entries(found).flatMap(([node, all]) =>
-      all.map(({ Names }) => `${Names.join().replace(/^\//, '')} on ${node}`),
+      all
+        .filter(({ Labels }) => services.includes(Labels[label] ?? ''))
+        .map(({ Names }) => `${Names.join().replace(/^\//, '')} on ${node}`),
     );
   }
 

@@ -12,6 +12,7 @@ import {
   markRules,
   networkIn,
   pairs,
+  removeInTurn,
   sameMembers,
   serversOf,
   serviceIn,
@@ -64,7 +65,7 @@ test(
       judge('servers by service', sameMembers(due, servers), { node });
     }
 
-    await Promise.all(FORTY.map((name) => swarm.remove(name)));
+    await removeInTurn(swarm, FORTY);
     const client = serviceIn(view, 'client');
     const kept = vipOf(client, 'street');
     await watch(
