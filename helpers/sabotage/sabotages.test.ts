@@ -16,6 +16,8 @@ const sabotages = loadSabotages(catalogue);
 
 /** Clauses that no sabotage can be shown for, each with the reason. */
 const WITHOUT: Record<string, string> = {
+  'REG-001':
+    'takes a quarter of an hour by nature; VIP-024 judges the same by the same means and is sabotaged',
   'REG-013': 'takes hours by nature; REG-004 judges the same by the same means and is sabotaged',
 };
 

@@ -28,6 +28,7 @@ import {
   vipOf,
   watch,
 } from '../../fixtures/domain.ts';
+import { judgeForgotten, judgeKept, statesOf } from '../../fixtures/silence.ts';
 import { virtualIps } from '../../fixtures/stacks.ts';
 import { clause, expect, judge, startWith, test } from '../../fixtures/test.ts';
 
@@ -281,16 +282,9 @@ test(
       // Last, since from now on IPVS forgets it.
       idle: await client.underway({ ...line, to: vip }),
     };
-    /** States of the connections that IPVS knows, by who holds them. */
     const known = async () => {
       const { connections = [] } = await swarm.balancerOf(asker, front, ['connections']);
-      const states = Object.entries(underway).map(async ([name, { soFar }]) => {
-        const open = (await soFar()).find(({ event }) => event === 'open');
-        const source = open && 'source' in open ? open.source : 'none';
-        const entry = connections.find((one) => endpoint(one.client.address, one.client.port) === source);
-        return `${name} ${entry?.state ?? 'not there'}`;
-      });
-      return Promise.all(states);
+      return statesOf(underway, connections);
     };
     const timeline: string[][] = [];
     const becomes = (due: readonly string[]) => async () => {
@@ -311,21 +305,8 @@ test(
     await evidence('connections', { timeouts, timeline, idle, kept, direct });
 
     const tasks = hostNamesOf(two);
-    const [[opened = 'nobody', ...broken] = []] = echoedBy(idle);
-    expect(tasks, 'who answered on the silent connection at first').toContain(opened);
-    expect(broken, 'what came of a line after the silence').not.toEqual([]);
-    judge(
-      'answers after the silence',
-      sameMembers(
-        [],
-        broken.filter((one) => tasks.includes(one)),
-      ),
-      client,
-    );
-    for (const [how, samples] of Object.entries({ 'kept alive': kept, direct })) {
-      const [echoes = []] = echoedBy(samples);
-      expect(echoes, `echoes on the connection that is ${how}`).toEqual([first(echoes), first(echoes)]);
-      expect(tasks, `who echoes on the connection that is ${how}`).toContain(first(echoes));
-    }
+    judgeForgotten('silent connection', idle, tasks, client);
+    judgeKept('connection that is kept alive', kept, tasks);
+    judgeKept('connection that is direct', direct, tasks);
   }),
 );
