@@ -35,7 +35,7 @@ const REFUSED: [what: string, words: string[], status: number, said: RegExp][] =
   ['a sample of no number', ['--sample', 'some'], 2, /whole number/],
   ['a quick run of everything', ['--quick'], 2, /--quick chooses what a sample is drawn from/],
   ['a blind sample', ['--blind', '--sample', '3'], 2, /--blind draws its own faults/],
-  ['a draft', ['--clause', 'REG-013'], 2, /REG-013 is a draft: set DRAFTS=yes/],
+  ['a clause that has none', ['--clause', 'REG-013'], 2, /REG-013 has no sabotage yet/],
   ['a blind run of nothing', ['--blind', '--clause', 'VIP-999'], 2, /no clause is named VIP-999/],
 ];
 for (const [what, words, status, said] of REFUSED)
