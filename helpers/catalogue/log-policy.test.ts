@@ -54,11 +54,34 @@ test('what goes with a broken node is explained where a clause broke one, and no
 });
 
 test('what nobody has explained is let pass in its clause until its day, and counts from then on', () => {
-  const said = (day: string) =>
-    `time="${day}T05:25:14.556Z" level=error msg="Failed to delete real server 10.0.2.3 for vip 10.0.2.2 fwmark 257 in sbox lb_6j95 (lb-fron): no such process"`;
+  const said = (day: string) => `time="${day}T05:25:14.556Z" level=error msg="something unheard of"`;
   const lines = [said('2026-11-30'), said('2026-12-31')];
-  assert.deepEqual(left(lines, { clause: 'NODE-005', hurt: true }), lines.slice(1));
-  assert.deepEqual(left(lines), lines);
+  const exception = {
+    where: 'engine',
+    lines: /unheard of/,
+    during: ['NODE-005'],
+    ends: '2026-12-31',
+  } as const;
+  const withIt = { ...policy, exceptions: [...policy.exceptions, exception] };
+  assert.deepEqual(left(lines, { clause: 'NODE-005', hurt: true }, withIt), lines.slice(1));
+  assert.deepEqual(left(lines, CALM, withIt), lines);
+});
+
+test('a virtual IP that is taken from a balancer without it is explained, one that cannot be put into it is not', () => {
+  const gone =
+    'time="2026-11-30T20:32:43.503Z" level=error msg="Failed to delete real server 10.0.1.9 for vip 10.0.1.4 fwmark 256 in sbox lb_wq6l (lb-fron): no such process"';
+  const missing = gone.replace('Failed to delete', 'Failed to create');
+  assert.deepEqual(left([gone, missing]), [missing]);
+});
+
+test('a wait for a certificate that was cancelled is explained, a certificate that is not valid is not', () => {
+  const cancelled =
+    'time="2026-11-30T20:27:21.220Z" level=error msg="failed to renew the certificate" error="no certificates to validate" module=node/tls node.role=swarm-manager';
+  const refused = cancelled.replace(
+    'no certificates to validate',
+    'x509: certificate signed by unknown authority',
+  );
+  assert.deepEqual(left([cancelled, refused]), [refused]);
 });
 
 test('an exception ends with the engine version that needs it no more', () => {
