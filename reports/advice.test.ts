@@ -46,6 +46,19 @@ test('what could not be judged leaves the answer open, even where only details f
   assert.equal(advice({ cell: 'another' }).answer, 'unknown');
 });
 
+test('a run that could not begin is not to be run again as it was', () => {
+  const { run, clauses } = exampleVerdict([
+    exampleClause({ verdict: 'inconclusive', reason: 'setup-failed' }),
+  ]);
+  const asked = {
+    ...run,
+    exitReason: 'setup-failed' as const,
+    message: 'UsageError: CELLS=weekly is not known',
+  };
+  const { answer, todo } = advise({ run: asked, clauses }, exampleCell, new Map());
+  assert.deepEqual([answer, todo], ['unknown', ['Put right what the message says, and run it again.']]);
+});
+
 test('details that changed, and defects that did not show, are a warning', () => {
   const { answer, because } = advice(
     {},

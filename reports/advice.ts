@@ -87,6 +87,13 @@ export function advise(
         ...(open.length > 0 ? [`Judge what is open again: ${rerunCommand(cell, open, run.command)}`] : []),
       ],
     };
+  // What was asked for cannot be had, or the machine lacks something: doing the same again would end the same.
+  if (run.exitReason === 'setup-failed' && run.message?.startsWith('UsageError: '))
+    return {
+      ...head('unknown'),
+      because: 'No clause was judged: the run could not begin.',
+      todo: ['Put right what the message says, and run it again.'],
+    };
   if (open.length > 0 || own.length === 0)
     return {
       ...head('unknown'),
