@@ -37,6 +37,10 @@ class ProviderDouble implements Provider {
     return {} as Lease;
   }
 
+  async spoilt(slot: number): Promise<void> {
+    this.#note(`spoilt ${slot}`);
+  }
+
   async release(slot: number): Promise<void> {
     this.#note(`release ${slot}`);
   }
@@ -105,6 +109,14 @@ test('a stack that did not settle is refused in its own cell only', async () => 
   await assert.rejects(cells.lease({ ...lease('old'), stack: 'voting' }, quiet), /it never settled/);
   await cells.lease({ ...lease('new'), stack: 'voting' }, quiet);
   await cells.lease(lease('old'), quiet);
+});
+
+test('a lab that is not as it was saved is told to the cell that lent it', async () => {
+  const { cells, said } = poolOf();
+  await cells.lease(lease('new', 1), quiet);
+  await cells.spoilt(1, quiet);
+  assert.deepEqual(said, ['new: lease 1', 'new: spoilt 1']);
+  await assert.rejects(cells.spoilt(0, quiet), /slot 0 has no lab/);
 });
 
 test('a cell that the run does not have is told with those it has', async () => {

@@ -58,6 +58,12 @@ export class Cells {
     (await this.#opened(name)).unsettled.set(stack, why);
   }
 
+  async spoilt(slot: number, progress: (line: string) => void): Promise<void> {
+    const held = this.#holds.get(slot);
+    if (held === undefined) throw new Inconclusive('suite', `slot ${slot} has no lab that could be spoilt`);
+    await (await this.#opened(held)).provider.spoilt(slot, progress);
+  }
+
   async release(slot: number): Promise<void> {
     const held = this.#holds.get(slot);
     if (held === undefined) return;

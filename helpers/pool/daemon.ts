@@ -68,6 +68,10 @@ async function main(): Promise<void> {
         return null;
       },
       keep: (request) => lent.keep(request, progress),
+      async spoilt({ slot }) {
+        await lent.spoilt(slot, progress);
+        return null;
+      },
       async release({ slot }) {
         await lent.release(slot);
         return null;

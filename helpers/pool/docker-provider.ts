@@ -92,6 +92,9 @@ export class DockerProvider implements Provider {
     return { ...this.#lent(), level: 'stack', rules: null };
   }
 
+  /** Nothing is kept here that could be made anew. */
+  async spoilt(): Promise<void> {}
+
   /** The Swarm is not lent again: another cell's nodes may take its place. */
   async release(): Promise<void> {
     this.#swarm = undefined;

@@ -67,6 +67,11 @@ export interface PoolCalls {
   keep: { request: KeepRequest; answer: Lease };
   /** Says that this stack did not settle; it is not lent again, so that one bad stack costs a run its waiting once. */
   unsettled: { request: { cell: string; stack: string; why: string }; answer: null };
+  /**
+   * Says that what this slot was lent is not as it was saved, however often it is restored: its checkpoint goes, so that whoever wants
+   * the like next has it made anew.
+   */
+  spoilt: { request: { slot: number }; answer: null };
   release: { request: { slot: number }; answer: null };
   /** @param cell whose health is asked for; without it that of all. */
   status: { request: { cell?: string }; answer: PoolStatus };
@@ -86,6 +91,7 @@ export interface Provider {
   prepare(slots: number, progress: (line: string) => void): Promise<Prepared>;
   lease(request: LeaseRequest, progress: (line: string) => void): Promise<Lease>;
   keep(request: KeepRequest, progress: (line: string) => void): Promise<Lease>;
+  spoilt(slot: number, progress: (line: string) => void): Promise<void>;
   release(slot: number): Promise<void>;
   status(): Promise<PoolStatus>;
   /** Ends everything the provider started. */

@@ -35,6 +35,7 @@ const FIRST_SLOT = 0;
 
 interface Lent {
   vm: RunningVm;
+  checkpoint: Checkpoint<Kept>;
   topology: Topology;
   lease: Omit<Lease, 'level' | 'rules'>;
 }
@@ -121,6 +122,18 @@ export class VmProvider implements Provider {
     const restored = await this.#restored(slot, kept, topology, 'run', progress);
     if (!restored) throw new Inconclusive('lab', 'a checkpoint did not load right after it was made');
     return { ...restored, level: 'stack' };
+  }
+
+  async spoilt(slot: number, progress: (line: string) => void): Promise<void> {
+    const lent = this.#lent.get(slot);
+    if (!lent) throw new Inconclusive('suite', `slot ${slot} has no lab that could be spoilt`);
+    await this.release(slot);
+    progress(
+      'a checkpoint that is not as it was saved is discarded: whoever wants the like next has it made anew',
+    );
+    await this.#requireLab().discard(lent.checkpoint);
+    // Where it was the bare Swarm's: the next one is formed anew.
+    this.#swarms.delete(keyOf(lent.topology));
   }
 
   async release(slot: number): Promise<void> {
@@ -221,7 +234,7 @@ export class VmProvider implements Provider {
     if (use === 'run' && slot === FIRST_SLOT) await this.#noteFirst(lab, checkpoint);
     const { engine } = vm;
     const lease = { host: engine.host, consoles: folder, logs: logPlaces(vm, swarm), engine, swarm };
-    const lent = { vm, topology, lease };
+    const lent = { vm, checkpoint, topology, lease };
     this.#lent.set(slot, lent);
     void vm.machine.exit.then((how) => {
       if (this.#closed.signal.aborted || this.#lent.get(slot) !== lent) return;
