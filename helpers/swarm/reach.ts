@@ -104,8 +104,8 @@ export async function unansweredVips(swarm: Swarm, network: string): Promise<str
 export interface Edge {
   /** MTU by interface: of each task, and of bridge, VXLAN and ports in the network's own namespace on each node. */
   mtus: Record<string, number>;
-  /** Echo requests that are never fragmented, between tasks of different nodes. */
-  echoes: (Echo & { from: string })[];
+  /** Echo requests that are never fragmented, between tasks of different nodes; one that is not answered is sent up to three times, `sent` in all. */
+  echoes: (Echo & { from: string; sent: number })[];
   /** Packets on the uplinks, during all of this, that carry part of another: the network's own packets have to fit whole. */
   fragments: string[];
   /** Bytes that arrived of each large answer, between tasks of different nodes. */
@@ -114,6 +114,9 @@ export interface Edge {
 
 /** Size of an answer that takes hundreds of full packets. */
 export const LARGE_ANSWER = 1024 * 1024;
+
+/** Ours: a datagram may be lost, or be late on a slow host, whatever its size; of a size that does not pass, each one is. */
+const ECHO_REQUESTS = 3;
 
 /**
  * Looks at an overlay's MTU: at its interfaces, at echo requests of exactly that size, one byte less and one byte more, and at
@@ -142,7 +145,16 @@ export async function atTheEdge(
     const targets = elsewhere(from).flatMap((to) =>
       [fits - 1, fits, fits + 1].map((bytes) => ({ to: address(to), bytes })),
     );
-    return (await swarm.inside(from).ping(targets)).map((echo) => ({ ...echo, from: address(from) }));
+    const ask = async (what: typeof targets, sent: number) =>
+      (await swarm.inside(from).ping(what)).map((echo) => ({ ...echo, from: address(from), sent }));
+    let echoes = await ask(targets, 1);
+    for (let sent = 2; sent <= ECHO_REQUESTS; sent += 1) {
+      const silent = echoes.filter(({ result }) => result === 'timeout');
+      if (silent.length === 0) break;
+      const again = await ask(silent, sent);
+      echoes = echoes.map((echo) => again[silent.indexOf(echo)] ?? echo);
+    }
+    return echoes;
   };
   const transfer = async (from: TaskView) => {
     const to = elsewhere(from).map((one) => endpoint(address(one), TCP_PORTS[0] ?? 0));
