@@ -74,6 +74,13 @@ test('a virtual IP that is taken from a balancer without it is explained, one th
   assert.deepEqual(left([gone, missing]), [missing]);
 });
 
+test('what a manager that was removed has still to say may be refused, what it could not send may not', () => {
+  const refused =
+    'time="2026-11-30T22:45:56.654Z" level=error msg="failed to drain message queue" error="send drain message: rpc error: code = NotFound desc = raft: member was removed from the cluster" peer_id=6e4ed4a9e7a50e21';
+  const unsent = refused.replace(/rpc error.*cluster/, 'context deadline exceeded');
+  assert.deepEqual(left([refused, unsent]), [unsent]);
+});
+
 test('a wait for a certificate that was cancelled is explained, a certificate that is not valid is not', () => {
   const cancelled =
     'time="2026-11-30T20:27:21.220Z" level=error msg="failed to renew the certificate" error="no certificates to validate" module=node/tls node.role=swarm-manager';
