@@ -53,6 +53,16 @@ test('what goes with a broken node is explained where a clause broke one, and no
   assert.deepEqual(left(lines, { clause: 'NODE-006', hurt: true }), []);
 });
 
+test('a container whose removal ended with its engine is known, one that cannot be loaded otherwise is not', () => {
+  // Recorded in NODE-008, after the engine was forced to end.
+  const container = '17386ebfbc5dc31ea006c4797051ba64a40901637fdc9beb969b79756ffc7b2a';
+  const load = (why: string) =>
+    `time="2026-12-01T00:51:05.088132054Z" level=error msg="failed to load container" container=${container} error="open /var/lib/docker/containers/${container}/config.v2.json: ${why}"`;
+  const lines = [load('no such file or directory'), load('permission denied')];
+  assert.deepEqual(left(lines, { clause: 'NODE-008', hurt: true }), lines.slice(1));
+  assert.deepEqual(left(lines), lines);
+});
+
 test('what nobody has explained is let pass in its clause until its day, and counts from then on', () => {
   const said = (day: string) => `time="${day}T05:25:14.556Z" level=error msg="something unheard of"`;
   const lines = [said('2026-11-30'), said('2026-12-31')];
